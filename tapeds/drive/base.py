@@ -53,6 +53,8 @@ class Drive(Protocol):
     model: str
     revision: str
     serial: str
+    early_warning_reserve: int
+    """How many bytes may still be taken from a caller after early warning; 0: none."""
 
     def status(self) -> DriveStatus:
         """What the drive knows without moving tape; never raises NoMedia."""
@@ -73,9 +75,9 @@ class Drive(Protocol):
         """Go to end of data, behind the last file."""
 
     def space_filemarks(self, count: int) -> None:
-        """Go over ``count`` filemarks, backwards if negative; the head is then behind a filemark or at file 0.
+        """Go over ``count`` filemarks, backwards if negative.
 
-        Raises EndOfData beyond either end.
+        The head is then behind a filemark or at file 0.  Raises EndOfData beyond either end.
         """
 
     def read_block(self, buffer: memoryview) -> int | Mark:
@@ -84,6 +86,14 @@ class Drive(Protocol):
         `Mark.FILEMARK`: the file has ended, the head is now behind its filemark, at the next file.
         `Mark.END_OF_DATA`: nothing has been written here.
         Raises BlockTooLarge for a block longer than ``buffer``, MediumError.
+        """
+
+    def read_last_block(self, file: int, buffer: memoryview) -> tuple[int, int]:
+        """Read the last block of ``file`` into ``buffer``; return its length and its index in the file.
+
+        The length is 0 for a file without a single block; then the index is 0 too.  The head is
+        afterwards behind the filemark of ``file``, at the next file.
+        Raises EndOfData when the tape has fewer files, BlockTooLarge, MediumError.
         """
 
     def write_block(self, block: memoryview) -> Mark | None:
