@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What every test may ask of the machine, and what is said when the machine cannot give it.
+
+A test that needs more than Python says so: ``@pytest.mark.requires("root", "dbus-broker")``.
+Where something is missing the test *fails* and names it.  The only way round is the environment
+variable ``TAPEDS_TEST_WITHOUT=root,dbus-broker``: such tests are skipped, and the last line of
+the summary says so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+PROGRAMS = ("busctl", "gdbus", "dbus-daemon", "dbus-broker", "dbus-broker-launch", "setpriv", "systemd-escape",
+            "systemd-socket-activate", "bash", "zsh", "man", "journalctl")
+FACILITIES: dict[str, Callable[[], bool]] = {
+    "root": lambda: os.geteuid() == 0,
+    **{name: (lambda name=name: shutil.which(name) is not None) for name in PROGRAMS},
+}
+_without = {name for name in os.environ.get("TAPEDS_TEST_WITHOUT", "").split(",") if name}
+_left_out: dict[str, int] = {}
+_missing: dict[str, int] = {}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "requires(*names): what the machine must give; missing is a failure")
+    unknown = _without - set(FACILITIES)
+    if unknown:
+        raise pytest.UsageError(f"TAPEDS_TEST_WITHOUT names unknown facilities: {', '.join(sorted(unknown))}; "
+                                f"known: {', '.join(sorted(FACILITIES))}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    names = [name for mark in item.iter_markers("requires") for name in mark.args]
+    for name in names:
+        if name in _without:
+            _left_out[name] = _left_out.get(name, 0) + 1
+            pytest.skip(f"left out by TAPEDS_TEST_WITHOUT: {name}")
+    for name in names:
+        if not FACILITIES[name]():
+            _missing[name] = _missing.get(name, 0) + 1
+            pytest.fail(f"could not run: this machine lacks {name} (TAPEDS_TEST_WITHOUT={name} leaves it out)", pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, count in sorted(_missing.items()):
+        terminalreporter.write_line(f"could not run {count} tests: this machine lacks {name}", red=True)
+    for name, count in sorted(_left_out.items()):
+        terminalreporter.write_line(f"left out by TAPEDS_TEST_WITHOUT: {name} ({count} tests)", yellow=True)
