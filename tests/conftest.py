@@ -11,12 +11,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from independent import reader
 
-PROGRAMS = ("busctl", "gdbus", "dbus-daemon", "dbus-broker", "dbus-broker-launch", "setpriv", "systemd-escape",
-            "systemd-socket-activate", "bash", "zsh", "man", "journalctl")
+PROGRAMS = (
+    "busctl",
+    "gdbus",
+    "dbus-daemon",
+    "dbus-broker",
+    "dbus-broker-launch",
+    "setpriv",
+    "systemd-escape",
+    "systemd-socket-activate",
+    "bash",
+    "zsh",
+    "man",
+    "journalctl",
+)
 FACILITIES: dict[str, Callable[[], bool]] = {
     "root": lambda: os.geteuid() == 0,
     **{name: (lambda name=name: shutil.which(name) is not None) for name in PROGRAMS},
@@ -28,10 +42,15 @@ _missing: dict[str, int] = {}
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires(*names): what the machine must give; missing is a failure")
+    config.addinivalue_line(
+        "markers", "damaged_tape(why): the tapes this test leaves behind break the format's rules"
+    )
     unknown = _without - set(FACILITIES)
     if unknown:
-        raise pytest.UsageError(f"TAPEDS_TEST_WITHOUT names unknown facilities: {', '.join(sorted(unknown))}; "
-                                f"known: {', '.join(sorted(FACILITIES))}")
+        raise pytest.UsageError(
+            f"TAPEDS_TEST_WITHOUT names unknown facilities: {', '.join(sorted(unknown))}; "
+            f"known: {', '.join(sorted(FACILITIES))}"
+        )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,7 +63,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for name in names:
         if not FACILITIES[name]():
             _missing[name] = _missing.get(name, 0) + 1
-            pytest.fail(f"could not run: this machine lacks {name} (TAPEDS_TEST_WITHOUT={name} leaves it out)", pytrace=False)
+            pytest.fail(
+                f"could not run: this machine lacks {name} (TAPEDS_TEST_WITHOUT={name} leaves it out)",
+                pytrace=False,
+            )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -52,3 +74,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"could not run {count} tests: this machine lacks {name}", red=True)
     for name, count in sorted(_left_out.items()):
         terminalreporter.write_line(f"left out by TAPEDS_TEST_WITHOUT: {name} ({count} tests)", yellow=True)
+
+
+@pytest.fixture(autouse=True)
+def _every_tape_reads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """At the end of every test an independent reader reads every tape the test left behind.
+
+    No block may break a rule of the format and no counted file may be missing; a file may be
+    incomplete.  A test that damages tapes on purpose is marked ``damaged_tape`` with the reason.
+    """
+    folder: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is None or request.node.get_closest_marker("damaged_tape"):
+        return
+    for directory in {index.parent for index in folder.rglob("tape-*.json")}:
+        tapes = reader.read_directory(str(directory), os.listdir(directory))
+        faults = [
+            f"{directory.name}/{label}: {fault}" for label, tape in tapes.items() for fault in tape.faults()
+        ]
+        assert faults == [], "the independent reader found broken rules"

@@ -12,15 +12,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(path for folder in ("tapeds", "tests", "benchmarks", "demo")
-                 for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
+SOURCES = sorted(
+    path
+    for folder in ("tapeds", "tests", "benchmarks", "demo")
+    for path in (ROOT / folder).rglob("*.py")
+    if "__pycache__" not in path.parts
+)
 TABLES_OF_DATA: set[str] = set()
 LONGEST = 400
 
 
 def run(*command: str) -> None:
-    done = subprocess.run([str(Path(sys.executable).parent / command[0]), *command[1:]], cwd=ROOT,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
@@ -36,8 +45,11 @@ def test_doors_between_rooms_open_one_way() -> None:
     run("lint-imports", "--no-cache")
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if "tapeds" in p.relative_to(ROOT).parts[:1]],
-                         ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [p for p in SOURCES if "tapeds" in p.relative_to(ROOT).parts[:1]],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_a_file_of_the_program_has_one_subject(path: Path) -> None:
     if str(path.relative_to(ROOT)) in TABLES_OF_DATA:
         return
@@ -47,8 +59,11 @@ def test_a_file_of_the_program_has_one_subject(path: Path) -> None:
 
 def test_every_source_file_names_its_licence() -> None:
     scripts = [ROOT / "dev", ROOT / ".ci/run"]
-    without = [str(path.relative_to(ROOT)) for path in (*SOURCES, *scripts)
-               if "SPDX-License-Identifier: LGPL-2.1-or-later" not in path.read_text()[:200]]
+    without = [
+        str(path.relative_to(ROOT))
+        for path in (*SOURCES, *scripts)
+        if "SPDX-License-Identifier: LGPL-2.1-or-later" not in path.read_text()[:200]
+    ]
     assert without == []
 
 
@@ -68,8 +83,11 @@ def test_the_plan_names_every_room_and_every_room_exists() -> None:
             named.add(name)
         else:
             named.add((room if depth > 2 else "") + name)
-    there = {str(path.relative_to(ROOT / "tapeds")) for path in SOURCES
-             if path.is_relative_to(ROOT / "tapeds") and path.name != "__init__.py"}
+    there = {
+        str(path.relative_to(ROOT / "tapeds"))
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "tapeds") and path.name != "__init__.py"
+    }
     rooms = {f"{path.name}/" for path in (ROOT / "tapeds").iterdir() if (path / "__init__.py").exists()}
     assert named == there | rooms
 
@@ -94,7 +112,13 @@ def test_every_run_time_dependency_says_why_it_is_there() -> None:
 
 
 def test_references_in_docstrings_are_listed() -> None:
-    listed = set(re.findall(r"^\*\*\[([A-Za-z0-9-]+)\]\*\*", (ROOT / "docs/references.md").read_text(), re.MULTILINE))
-    used = {key for path in SOURCES if path.is_relative_to(ROOT / "tapeds")
-            for key in re.findall(r"Ref: \[([A-Za-z0-9-]+)\]", path.read_text())}
+    listed = set(
+        re.findall(r"^\*\*\[([A-Za-z0-9-]+)\]\*\*", (ROOT / "docs/references.md").read_text(), re.MULTILINE)
+    )
+    used = {
+        key
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "tapeds")
+        for key in re.findall(r"Ref: \[([A-Za-z0-9-]+)\]", path.read_text())
+    }
     assert used <= listed, f"not in docs/references.md: {sorted(used - listed)}"
