@@ -22,6 +22,7 @@ class FileSystem(Protocol):
     def ftruncate(self, fd: int, length: int) -> None: ...
     def fsync(self, fd: int) -> None: ...
     def fdatasync(self, fd: int) -> None: ...
+    def fchmod(self, fd: int, mode: int) -> None: ...
     def replace(self, src: str, dst: str) -> None: ...
     def unlink(self, path: str) -> None: ...
     def mkdir(self, path: str, mode: int = 0o777) -> None: ...
@@ -30,7 +31,7 @@ class FileSystem(Protocol):
     def fstat(self, fd: int) -> os.stat_result: ...
 
 
-REAL: FileSystem = os  # type: ignore[assignment]
+REAL: FileSystem = os
 
 
 def write_all(fs: FileSystem, fd: int, data: bytes | memoryview) -> None:
@@ -50,17 +51,27 @@ def sync_directory(fs: FileSystem, path: str) -> None:
 
 
 def replace_file(
-    fs: FileSystem, path: str, data: bytes, *, mode: int = 0o644, temporary: str, durable: bool = True
+    fs: FileSystem,
+    path: str,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    exact_mode: bool = False,
+    temporary: str,
+    durable: bool = True,
 ) -> None:
     """Put ``data`` at ``path``: readers see the old content or the new, never a mixture.
 
     ``temporary`` is a path in the same directory for the content on its way; what is left of it
     after a failure is removed.  ``durable`` makes content and name survive a loss of power before
-    this returns.  Raises OSError; then the old content stands.
+    this returns.  ``exact_mode``: the umask takes nothing from ``mode``.  Raises OSError; then the
+    old content stands.
     """
     fd = fs.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         try:
+            if exact_mode:
+                fs.fchmod(fd, mode)
             write_all(fs, fd, data)
             if durable:
                 fs.fsync(fd)
