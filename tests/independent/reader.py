@@ -176,9 +176,8 @@ def describe(tape):
     if tape.media_label is not None:
         lines.append(f"  label {tape.media_label['label_text']} {tape.media_label['uuid']}")
     if tape.set_label is not None:
-        lines.append(
-            f"  media set {tape.set_label['uuid']} pool {tape.set_label['pool']} number {tape.set_label['seq_nr']}"
-        )
+        belongs = tape.set_label
+        lines.append(f"  media set {belongs['uuid']} pool {belongs['pool']} number {belongs['seq_nr']}")
     lines += [
         f"  file {file.number}: {file.kind}, {file.payload_bytes} bytes in {file.blocks} blocks, {file.state}"
         + (f" ({file.fault})" if file.fault else "")
