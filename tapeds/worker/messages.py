@@ -10,7 +10,8 @@ means *release*.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 PROTOCOL = 1
@@ -206,9 +207,38 @@ _TYPES: dict[str, type[Any]] = {
 }
 
 
+def _int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_FITS: dict[str, Callable[[object], bool]] = {
+    "int": _int,
+    "int | None": lambda value: value is None or _int(value),
+    "str": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+    "Json": lambda value: isinstance(value, dict),
+    "list[str]": lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    "DeviceSpec": lambda value: isinstance(value, DeviceSpec),
+    "DeviceState": lambda value: isinstance(value, DeviceState),
+    "DeviceState | None": lambda value: value is None or isinstance(value, DeviceState),
+}
+
+
+def _build(cls: type[Any], values: Json) -> Any:
+    """``cls`` from its fields.  Raises TypeError for an unknown or missing field or a value of another type."""
+    built = cls(**values)
+    for item in fields(cls):
+        if not _FITS[str(item.type)](getattr(built, item.name)):
+            raise TypeError(f"{item.name} is no {item.type}")
+    return built
+
+
 def encode(message: Message) -> bytes:
     """One packet.  Raises ValueError beyond `MAXIMUM` bytes."""
-    data = json.dumps({"type": type(message).__name__, **asdict(message)}, separators=(",", ":")).encode()
+    value = {"type": type(message).__name__, **asdict(message)}
+    # Text as UTF-8, not as \u escapes, which are up to three times as long; half a surrogate pair (a tape
+    # may hold anything) travels as it is.
+    data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     if len(data) > MAXIMUM:
         raise ValueError(f"message {type(message).__name__} has {len(data)} bytes, more than {MAXIMUM}")
     return data
@@ -220,10 +250,10 @@ def decode(packet: bytes) -> Message:
         value = json.loads(packet)
         kind = value.pop("type")
         if isinstance(value.get("device"), dict):
-            value["device"] = DeviceSpec(**value["device"])
+            value["device"] = _build(DeviceSpec, value["device"])
         if isinstance(value.get("state"), dict):
-            value["state"] = DeviceState(**value["state"])
-        message: Message = _TYPES[kind](**value)
-    except (KeyError, TypeError, AttributeError, ValueError) as exc:
+            value["state"] = _build(DeviceState, value["state"])
+        message: Message = _build(_TYPES[kind], value)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as exc:
         raise ValueError(f"not a message: {packet[:80]!r}") from exc
     return message
