@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""config."""
+"""The settings: ``tapeds.toml`` and its drop-ins as one frozen, checked `Config`."""
