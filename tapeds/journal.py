@@ -38,20 +38,22 @@ JOURNAL = "journal"
 CONSOLE = "console"
 TARGETS = {JOURNAL: JOURNAL, CONSOLE: CONSOLE, "stderr": CONSOLE}
 
+_ABOUT_JOB = (Field.JOB, Field.OPERATION, Field.DRIVE, Field.CHANGER)
+_ABOUT_MEDIUM = (Field.JOB, Field.DRIVE, Field.LABEL, Field.MEDIA_UUID)
 MESSAGE_FIELDS: dict[str, tuple[str, ...]] = {
-    MessageId.JOB_STARTED: (Field.JOB, Field.OPERATION, Field.DRIVE, Field.CALLER_UID, Field.CALLER),
-    MessageId.JOB_FINISHED: (Field.JOB, Field.OPERATION, Field.DRIVE, Field.BYTES),
-    MessageId.JOB_FAILED: (Field.JOB, Field.OPERATION, Field.DRIVE, Field.ERROR),
-    MessageId.JOB_PROGRESS: (Field.JOB, Field.OPERATION, Field.DRIVE, Field.BYTES),
-    MessageId.MEDIA_REQUESTED: (Field.JOB, Field.DRIVE, Field.LABEL, Field.MEDIA_UUID),
-    MessageId.WRONG_MEDIA: (Field.JOB, Field.DRIVE, Field.LABEL, Field.MEDIA_UUID),
-    MessageId.MEDIA_FOUND: (Field.JOB, Field.DRIVE, Field.LABEL, Field.MEDIA_UUID),
+    MessageId.JOB_STARTED: (*_ABOUT_JOB, Field.CALLER_UID, Field.CALLER),
+    MessageId.JOB_FINISHED: (*_ABOUT_JOB, Field.BYTES, Field.RESULT),
+    MessageId.JOB_FAILED: (*_ABOUT_JOB, Field.BYTES, Field.ERROR),
+    MessageId.JOB_PROGRESS: (*_ABOUT_JOB, Field.BYTES),
+    MessageId.MEDIA_REQUESTED: _ABOUT_MEDIUM,
+    MessageId.WRONG_MEDIA: _ABOUT_MEDIUM,
+    MessageId.MEDIA_FOUND: _ABOUT_MEDIUM,
     MessageId.DRIVE_PRESENT: (Field.DRIVE, Field.PATH),
     MessageId.DRIVE_ABSENT: (Field.DRIVE, Field.PATH),
     MessageId.LEASE_BROKEN: (Field.DRIVE, Field.CALLER_UID, Field.CALLER),
     MessageId.TAPE_ALERT: (Field.DRIVE,),
-    MessageId.CONFIG_ERROR: (Field.ERROR,),
-    MessageId.RECOVERED: (Field.DRIVE, Field.LABEL),
+    MessageId.CONFIG_ERROR: (),
+    MessageId.RECOVERED: (Field.DRIVE,),
 }
 """The fields that the catalog's text of each message uses; every entry with that id carries all of them."""
 
@@ -262,7 +264,7 @@ def _safe(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_safe(item) for item in value]
+        return tuple(_safe(item) for item in value)
     return value
 
 

@@ -46,6 +46,7 @@ class Intent(Record):
     label_text: str
     file: int
     blocks: int                   # so many of the file's blocks were known to be durable
+    media_uuid: str = ""          # "" for an unlabelled tape
 
 
 class LastLabel(Record):
