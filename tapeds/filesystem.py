@@ -19,6 +19,7 @@ class FileSystem(Protocol):
     def write(self, fd: int, data: Any) -> int: ...
     def pread(self, fd: int, length: int, offset: int) -> bytes: ...
     def preadv(self, fd: int, buffers: Any, offset: int) -> int: ...
+    def pwritev(self, fd: int, buffers: Any, offset: int) -> int: ...
     def ftruncate(self, fd: int, length: int) -> None: ...
     def fsync(self, fd: int) -> None: ...
     def fdatasync(self, fd: int) -> None: ...
@@ -41,6 +42,15 @@ def write_all(fs: FileSystem, fd: int, data: bytes | memoryview) -> None:
         view = view[fs.write(fd, view) :]
 
 
+def pwrite_all(fs: FileSystem, fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data`` at ``offset``, however many calls it takes.  Raises OSError."""
+    view = memoryview(data)
+    while view:
+        done = fs.pwritev(fd, (view,), offset)
+        view = view[done:]
+        offset += done
+
+
 def sync_directory(fs: FileSystem, path: str) -> None:
     """Make the names in directory ``path`` durable.  Raises OSError."""
     fd = fs.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -59,13 +69,15 @@ def replace_file(
     exact_mode: bool = False,
     temporary: str,
     durable: bool = True,
+    name_durable: bool = True,
 ) -> None:
     """Put ``data`` at ``path``: readers see the old content or the new, never a mixture.
 
     ``temporary`` is a path in the same directory for the content on its way; what is left of it
     after a failure is removed.  ``durable`` makes content and name survive a loss of power before
-    this returns.  ``exact_mode``: the umask takes nothing from ``mode``.  Raises OSError; then the
-    old content stands.
+    this returns; with ``name_durable=False`` it is the old content or the new one, each whole, that
+    survives, until the caller synchronises the directory.  ``exact_mode``: the umask takes nothing
+    from ``mode``.  Raises OSError; then the old content stands.
     """
     fd = fs.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
@@ -84,5 +96,5 @@ def replace_file(
         except OSError:
             pass  # the first failure is the one to tell
         raise
-    if durable:
+    if durable and name_durable:
         sync_directory(fs, os.path.dirname(path))

@@ -51,7 +51,10 @@ class Changer(Protocol):
         """
 
     def load_slot(self, slot: int, drive: int) -> None:
-        """Load what is in ``slot``.  Raises NoMedia for an empty slot, InvalidOption for a number that is not there."""
+        """Load what is in ``slot``.
+
+        Raises NoMedia for an empty slot, InvalidOption for a number that is not there.
+        """
 
     def unload(self, drive: int, slot: int | None = None) -> None:
         """Put the drive's cartridge into ``slot``, by default where it came from, else the first free one.
@@ -63,4 +66,7 @@ class Changer(Protocol):
         """Move a cartridge from slot to slot.  Raises NoMedia, InvalidState, InvalidOption."""
 
     def export(self, label_text: str) -> int:
-        """Move a cartridge to an import/export slot and return its number.  Raises NotSupported where there is none."""
+        """Move a cartridge to an import/export slot and return its number.
+
+        Raises NotSupported where there is none.
+        """

@@ -99,9 +99,9 @@ class Drive(Protocol):
     def write_block(self, block: memoryview) -> Mark | None:
         """Write one block at the head; whatever lay behind it is lost from the tape.
 
-        Blocks reach the medium in the order of the calls, as on a real tape: a later block is
-        never durable while an earlier one is not.  Returns `Mark.EARLY_WARNING` for every block
-        from the one on that crosses it; the block itself has been written.
+        Blocks reach the medium in the order of the calls, as on a real tape: the last block of a
+        file is never durable while one before it is not.  Returns `Mark.EARLY_WARNING` for every
+        block from the one on that crosses it; the block itself has been written.
         Raises EndOfMedia (this block is not on tape), WriteProtected, MediumError.
         """
 
