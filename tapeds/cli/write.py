@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Writing one file to tape, and calling it complete only where that is proved: write."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tapeds import names
+from tapeds.cli import render
+from tapeds.cli.copying import Copied, Ending, Stop, copy
+from tapeds.cli.failure import Exit, Failure
+from tapeds.cli.job import on_tape
+from tapeds.cli.remote import Drive, pick
+from tapeds.cli.source import Producer, RegularFile, Source, StandardInput
+from tapeds.cli.stake import at_stake, confirm, must_be_able_to_ask
+from tapeds.cli.verb import Number, command_words, verb, words, yes_option
+
+if TYPE_CHECKING:
+    from tapeds.cli.client import Client, Json
+
+
+_OVER = {"JobFinished", "UnknownObject", "AlreadyCancelled"}
+
+
+@verb("write", takes_command=True, short_help="Write a file to the tape, behind its last one.")
+@words("[DRIVE] FILE|-  |  [DRIVE] -- COMMAND...")
+@click.option("--name", metavar="NAME", help="Name on tape. Of a FILE its own name, unless NAME is empty.")
+@click.option("--size", type=Number(0), metavar="BYTES", help="With -: so many bytes are all.")
+@click.option(
+    "--sha256-file", metavar="SUMS", help="With -: the SHA-256 in SUMS, read at the end, proves it is all."
+)
+@click.option(
+    "--trust-eof", is_flag=True, help="With -: the end of standard input is taken for the end of the data."
+)
+@click.option("--file", type=Number(0), metavar="N", help="Write file N instead: it and all behind it go.")
+@click.option("--expect-uuid", metavar="UUID", help="Only to the tape whose label has this UUID.")
+@click.option("--unlabelled", is_flag=True, help="Also to a tape without labels.")
+@click.option(
+    "--no-durable", is_flag=True, help="Do not wait until the file is durable: for many small files."
+)
+@yes_option
+async def write(
+    client: Client,
+    words: tuple[str, ...],
+    name: str | None,
+    size: int | None,
+    sha256_file: str | None,
+    trust_eof: bool,
+    file: int | None,
+    expect_uuid: str | None,
+    unlabelled: bool,
+    no_durable: bool,
+    yes: bool,
+) -> None:
+    r"""Write one file to the tape in DRIVE, behind the last one that is there.
+
+    \b
+    FILE           a regular file: complete when all of it was read and it did
+                   not change meanwhile.
+    -- COMMAND...  what COMMAND prints: complete only when it exits 0.
+    -              standard input: complete only as far as --size,
+                   --sha256-file or --trust-eof says so; a pipe cannot tell
+                   whether its writer was done or died.
+
+    In any other case the file on tape is marked incomplete and the exit status is 6. The SHA-256
+    of the data is checked before the file is closed, and printed.
+    """
+    command = command_words()
+    if command is not None and not command:
+        raise click.UsageError("which COMMAND? It is missing behind --")
+    device, given = await pick(client, words, *(() if command else ("FILE",)))
+    if (size is not None or sha256_file or trust_eof) and given != ["-"]:
+        raise click.UsageError("--size, --sha256-file and --trust-eof are for standard input (-)")
+    if file is not None and not yes:
+        must_be_able_to_ask("write --file", keyboard=given != ["-"])
+    source: Source
+    if command:
+        source = Producer(command, name or "")
+    elif given == ["-"]:
+        source = StandardInput(name or "", size, sha256_file, trust_eof)
+        if not source.proved:
+            render.say("tapectl: nothing will prove the end of the data: the file will be marked incomplete")
+            render.say("  try: --size, --sha256-file or --trust-eof, or -- COMMAND")
+    else:
+        source = RegularFile(given[0], name)
+    options: dict[str, Any] = {
+        "name": source.name or None,
+        "size": source.size,
+        "digest": "sha256",
+        "expect_uuid": expect_uuid,
+        "unlabelled": unlabelled or None,
+        "durable": False if no_durable else None,
+    }
+    try:
+        if file is None:
+            result = await _transfer(client, device, source, options)
+        else:
+            result = await _replace(client, device, source, file, options, yes=yes)
+    finally:
+        await client.in_thread(source.close)
+    _written(client, device.name, result)
+
+
+async def _replace(
+    client: Client, drive: Drive, source: Source, file: int, options: dict[str, Any], *, yes: bool
+) -> Json:
+    """Write ``file`` after the person has seen what goes, under one lease."""
+    async with drive.lease(f"tapectl write --file {file}"):
+        if not yes:
+            stake = await at_stake(drive, file)
+            await confirm(client, drive, stake, f"Write file {file} in their place?")
+            options["expect_uuid"] = options["expect_uuid"] or stake.uuid or None
+        return await _transfer(client, drive, source, {**options, "file": file})
+
+
+async def _transfer(client: Client, drive: Drive, source: Source, options: dict[str, Any]) -> Json:
+    """Copy ``source`` into the pipe of a write job, and commit it where its end is proved."""
+    job, pipe = await drive.call("WriteFile", **options)
+    begun = time.monotonic()
+    stop = Stop()
+    try:
+        os.set_blocking(pipe, False)
+        ended = client.spawn(client.finish(job, drive=drive.name))
+        ended.add_done_callback(lambda _: stop.set())  # a job that fails needs no more bytes
+        why = await _give(client, source, job, pipe, stop)
+        os.close(pipe)
+        pipe = -1
+        try:
+            result = await ended
+        except Failure as failure:
+            raise _told(client, failure, why) from failure
+    finally:
+        if pipe >= 0:
+            os.close(pipe)
+        stop.close()
+    return {**result, "seconds": round(time.monotonic() - begun, 3)}
+
+
+async def _give(client: Client, source: Source, job: str, pipe: int, stop: Stop) -> str:
+    """Copy everything, then Commit or Abort; why it was Abort, or ""."""
+    copied, why = None, ""
+    try:
+        copied = await client.in_thread(copy, source.open(), pipe, stop, source.size)
+        if copied.ending in {Ending.STOPPED, Ending.SINK}:
+            return ""  # the job has ended, and tells why
+        why = await client.in_thread(source.objection, copied, stop)
+    except Failure as failure:
+        why = failure.text
+    except OSError as error:
+        why = f"{source.described}: {error.strerror}"
+    await client.sleep(0)  # a Ctrl-C that came with the end comes before it
+    if stop.is_set() or client.interrupted:
+        return why
+    await _close(client, job, copied if not why else None)
+    return why
+
+
+async def _close(client: Client, job: str, copied: Copied | None) -> None:
+    """Commit what was ``copied``, or abort.  A job that is over tells why by itself."""
+    try:
+        if copied is not None:
+            digest = bytes.fromhex(copied.sha256)
+            await client.call(job, names.TRANSFER, "Commit", copied.bytes, options={"sha256": digest})
+            return
+    except Failure as failure:
+        if failure.name in _OVER:
+            return
+        client.note(f"tapectl: {failure.text}")  # and the file must not wait for another Commit
+    try:
+        await client.call(job, names.TRANSFER, "Abort")
+    except Failure as failure:
+        if failure.name not in _OVER:
+            raise
+
+
+def _told(client: Client, failure: Failure, why: str) -> Failure:
+    """The failure with what we know of its cause, and with what is on the tape."""
+    if client.interrupted and failure.name in {"Cancelled", "Incomplete"}:
+        failure.text, failure.exit_status = "cancelled", Exit.CANCELLED
+    elif why and failure.name == "Incomplete":
+        failure.text = why
+    left = on_tape(failure.data)
+    if left:
+        failure.text = f"{failure.text}; {left}"
+    return failure
+
+
+def _written(client: Client, drive: str, result: Json) -> None:
+    if client.settings.json:
+        render.document(result)
+        return
+    if client.settings.quiet:
+        return
+    rate = result["bytes"] / result["seconds"] if result["seconds"] else 0
+    render.tell(
+        f"{drive}: file {result['file']}, {render.exact(result['bytes'])}, complete "
+        f"({render.duration(result['seconds'])}, {render.amount(rate)}/s)"
+    )
+    digest = render.plain(result.get("sha256", b""))
+    removed = result.get("files-removed", 0)
+    render.facts(
+        [
+            ("sha256", digest),
+            ("removed", render.plural(removed, "file") if removed else ""),
+            ("note", "the end of the tape is near" if result.get("early-warning") else ""),
+        ]
+    )
