@@ -114,11 +114,19 @@ class Job:
         """Whether the job has ended."""
         return self.state == "finished"
 
+    def since(self) -> str:
+        """When the job began, for a text."""
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.start_time / 1_000_000))
+
+    async def ended(self) -> None:
+        """Wait for the end, whatever it is."""
+        await asyncio.shield(self._done)
+
     # --- for the holder of the job --------------------------------------------------------------
 
     async def wait(self) -> Result:
         """The job's result, once it has ended.  Raises the job's own error."""
-        await asyncio.shield(self._done)
+        await self.ended()
         if self.error is not None:
             raise type(self.error)(str(self.error), self.error.data)
         return self.result_data

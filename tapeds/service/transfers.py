@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Reads and writes of tape files: the descriptors, and what a caller may ask of a transfer.
+
+A descriptor has one owner at any time, who closes it whatever happens.  A client's descriptor is
+never set to O_NONBLOCK: the flag belongs to the open file, which the client shares.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from tapeds import errors
+from tapeds.jobs.caller import Caller
+from tapeds.jobs.job import Job, TransferView
+from tapeds.names import Operation
+
+if TYPE_CHECKING:
+    from tapeds.service.drives import DriveUnit
+
+PIPE_BYTES = 1 << 20                 # more needs CAP_SYS_RESOURCE
+
+_OPERATIONS = {
+    ("read", False): Operation.READ_FILE,
+    ("read", True): Operation.READ_FILE_INTO,
+    ("write", False): Operation.WRITE_FILE,
+    ("write", True): Operation.WRITE_FILE_FROM,
+}
+
+
+async def start(
+    unit: DriveUnit,
+    direction: str,
+    caller: Caller,
+    arguments: Mapping[str, Any],
+    *,
+    session: str,
+    fd: int | None,
+    detach: bool,
+) -> tuple[Job, int | None]:
+    """Start a transfer with ``fd``, which is closed here, or with a pipe: the job, and the client's end."""
+    writing = direction == "write"
+    operation = _OPERATIONS[direction, fd is not None]
+    request = prepare(arguments, owned=fd is None)
+    ours, client = (fd, None) if fd is not None else ends(writing)
+    with Owned(ours) as mine, Owned(client) as theirs:
+        if fd is not None:
+            check(fd, readable=writing)
+            if writing and not _says_its_end(request):
+                raise errors.InvalidOption(
+                    "it must be said before where the data end: give commit-on-eof, size or sha256"
+                )
+        job = await unit.launch(
+            caller,
+            operation,
+            request,
+            session=session,
+            detach=detach,
+            fd=mine.take(),
+            transfer=TransferView(direction),
+        )
+        return job, theirs.take()
+
+
+class Owned:
+    """A descriptor that is closed at the end of the block, unless somebody took it."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def take(self) -> int | None:
+        """The descriptor, which is the taker's to close from now on."""
+        fd, self._fd = self._fd, None
+        return fd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        fd = self.take()
+        if fd is not None:
+            os.close(fd)
+
+
+def ends(writing: bool) -> tuple[int, int]:
+    """A pipe as (our end, the client's end); ``writing``: the client is to write a tape file."""
+    source, sink = pipe()
+    return (source, sink) if writing else (sink, source)
+
+
+def _says_its_end(request: Mapping[str, Any]) -> bool:
+    return bool(request.get("commit-on-eof") or request.get("sha256")) or request.get("size") is not None
+
+
+def prepare(arguments: Mapping[str, Any], *, owned: bool) -> dict[str, Any]:
+    """The arguments of the worker's request: a digest is asked for or not."""
+    request = dict(arguments)
+    digest = request.pop("digest", "none")
+    return {**request, "digest": digest in (True, "sha256"), "owned": owned}
+
+
+def pipe() -> tuple[int, int]:
+    """A pipe that holds several tape blocks where the system allows it; neither end is inherited."""
+    source, sink = os.pipe2(os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        pass  # the limit of this user's pipes is reached: a smaller one works, slower
+    return source, sink
+
+
+def check(fd: int, *, readable: bool) -> None:
+    """Raise InvalidFileDescriptor unless ``fd`` is a pipe, file or stream socket open for the direction."""
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or _is_stream(fd, mode)):
+        raise errors.InvalidFileDescriptor(
+            f"the descriptor is {_kind(mode)}; give a pipe, a regular file or a stream socket"
+        )
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    if flags & os.O_PATH:
+        raise errors.InvalidFileDescriptor("the descriptor was opened with O_PATH; open the file itself")
+    wanted = (os.O_RDONLY, os.O_RDWR) if readable else (os.O_WRONLY, os.O_RDWR)
+    if flags & os.O_ACCMODE not in wanted:
+        direction = "reading" if readable else "writing"
+        raise errors.InvalidFileDescriptor(f"the descriptor is not open for {direction}; open it so")
+
+
+def _is_stream(fd: int, mode: int) -> bool:
+    if not stat.S_ISSOCK(mode):
+        return False
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return sock.type == socket.SOCK_STREAM
+
+
+def _kind(mode: int) -> str:
+    for test, kind in (
+        (stat.S_ISDIR, "a directory"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+        (stat.S_ISSOCK, "a socket of another kind"),
+        (stat.S_ISLNK, "a symbolic link"),
+    ):
+        if test(mode):
+            return kind
+    return "of a kind that carries no stream"
