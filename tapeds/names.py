@@ -112,6 +112,16 @@ def path_element(name: str) -> str:
     return "".join(parts)
 
 
+def name_of(path: str) -> str:
+    """The name that `path_element` made the last element of ``path`` of."""
+    element = path.rpartition("/")[2]
+    if element == "_":
+        return ""
+    first, *rest = element.split("_")
+    decoded = first.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in rest)
+    return decoded.decode(errors="replace")
+
+
 def drive_path(name: str) -> str:
     """The object path of the drive called ``name``."""
     return f"{ROOT_PATH}/drives/{path_element(name)}"

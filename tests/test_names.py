@@ -139,3 +139,8 @@ def test_message_ids_are_128_bits_and_differ() -> None:
 def test_operations_are_their_names_in_kebab_case() -> None:
     for name, value in constants(names.Operation).items():
         assert value == name.lower().replace("_", "-")
+
+
+@pytest.mark.parametrize("name", ["lto0", "a-b.c", "_x_", "0abc", "t\u00e4pe", ""])
+def test_a_path_gives_the_name_back(name: str) -> None:
+    assert names.name_of(names.drive_path(name)) == name
