@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Value = bool | int | float | str | bytes
+Value = bool | int | float | str | bytes | dict[str, object]
 Data = Mapping[str, Value]
 """Further facts of an error, by kebab-case key; they become part of a job's ``ResultData``."""
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""media."""
+"""What we write on tape: blocks, labels, files, and the pump between a caller and the drive."""
