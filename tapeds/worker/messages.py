@@ -43,7 +43,8 @@ class DeviceState:
     device: str = ""
     loaded: bool = False
     media_state: str = "unknown"             # unknown | empty | loaded | unlabeled
-    media: Json = field(default_factory=dict)   # label-text uuid ctime pool media-set-uuid media-set-pool seq-nr write-protected worm
+    media: Json = field(default_factory=dict)
+    """label-text uuid ctime pool media-set-uuid media-set-pool seq-nr write-protected worm, where known"""
     label_known: bool = False                # the label was read, and nothing has happened since
     position_known: bool = False
     file: int = 0
@@ -76,7 +77,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Request:
-    """Do ``operation``; ``arguments`` as `tapeds.worker.operations` says.  Answered by `Result` or `Failure`."""
+    """Do ``operation`` with ``arguments``; see `tapeds.worker.operations`.  Answer: `Result` or `Failure`."""
 
     id: int
     operation: str
@@ -118,7 +119,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Release:
-    """Close the device: sync, mark an open file incomplete, close.  Answered by `Released`; the process stays."""
+    """Close the device: mark an open file incomplete, sync, close.  Answer: `Released`; the process stays."""
 
 
 # --- from the worker ----------------------------------------------------------------------------
@@ -225,7 +226,7 @@ _FITS: dict[str, Callable[[object], bool]] = {
 
 
 def _build(cls: type[Any], values: Json) -> Any:
-    """``cls`` from its fields.  Raises TypeError for an unknown or missing field or a value of another type."""
+    """``cls`` from its fields.  Raises TypeError for unknown or missing ones and values of another type."""
     built = cls(**values)
     for item in fields(cls):
         if not _FITS[str(item.type)](getattr(built, item.name)):
@@ -233,12 +234,16 @@ def _build(cls: type[Any], values: Json) -> Any:
     return built
 
 
-def encode(message: Message) -> bytes:
-    """One packet.  Raises ValueError beyond `MAXIMUM` bytes."""
-    value = {"type": type(message).__name__, **asdict(message)}
+def json_bytes(value: Json) -> bytes:
+    """``value`` as it travels."""
     # Text as UTF-8, not as \u escapes, which are up to three times as long; half a surrogate pair (a tape
     # may hold anything) travels as it is.
-    data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def encode(message: Message) -> bytes:
+    """One packet.  Raises ValueError beyond `MAXIMUM` bytes."""
+    data = json_bytes({"type": type(message).__name__, **asdict(message)})
     if len(data) > MAXIMUM:
         raise ValueError(f"message {type(message).__name__} has {len(data)} bytes, more than {MAXIMUM}")
     return data
