@@ -61,6 +61,7 @@ class Job:
         cancelable: bool = True,
         detached: bool = False,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         self.id = number
         self.operation = operation
@@ -90,7 +91,7 @@ class Job:
         self.completed: Signal[Job] = Signal()
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._meter = Meter(self._loop.time)
+        self._meter = Meter(monotonic or self._loop.time)
         self._announced = self._loop.time()
         self._announcement: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[None] = self._loop.create_future()

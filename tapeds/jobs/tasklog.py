@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tapeds.jobs.job import Job
 from tapeds.names import Field, MessageId
 
-STEP = 0.05
+STEPS = 20                           # in all: one every 5 %
 STEP_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class TaskLog:
         self._job = job
         self._monotonic = monotonic
         self._written_at = monotonic()
-        self._written = 0.0
+        self._step = 0
         where = self._where()
         log.info(
             "%s began%s for %s", job, where, job.owner, extra=fields(job, MESSAGE_ID=MessageId.JOB_STARTED)
@@ -51,10 +51,10 @@ class TaskLog:
 
     def _advanced(self, job: Job) -> None:
         now = self._monotonic()
-        stepped = job.progress_valid and job.progress - self._written >= STEP
-        if not stepped and now - self._written_at < STEP_SECONDS:
+        step = int(job.progress * STEPS) if job.progress_valid else 0
+        if step <= self._step and now - self._written_at < STEP_SECONDS:
             return
-        self._written_at, self._written = now, job.progress
+        self._written_at, self._step = now, step
         share = f"{job.progress:.0%}, " if job.progress_valid else ""
         log.info(
             "%s: %s%d bytes done, %d bytes/s",
