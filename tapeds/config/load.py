@@ -88,10 +88,8 @@ class _Sources:
         return f"{self._origin(location)}: {problems.key_path(location)}: {text}"
 
     def _origin(self, location: Location) -> str:
-        for length in range(len(location), 0, -1):
-            if location[:length] in self._origins:
-                return self._origins[location[:length]]
-        return names.CONFIG_FILE  # not reached: every problem lies below some key
+        tables = (location[:length] for length in range(len(location), 0, -1))
+        return next(self._origins[table] for table in tables if table in self._origins)
 
     def drop(self, location: Location) -> None:
         """Forget the key at ``location``."""

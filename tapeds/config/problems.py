@@ -39,7 +39,8 @@ def sentence(error: ErrorDetails) -> str:
             expected = str(error["ctx"]["expected"]).replace("'", '"')
             return f"{shown(error['input'])} is not known; write {expected}"
         case "dict_type" | "model_type":
-            return f"{shown(error['input'])} is no table; write {_header(location_of(error))}"
+            name = key_path(location_of(error)[1:]) or "NAME"
+            return f"{shown(error['input'])} is no table; write [drive.{name}]"
         case "string_type":
             return f"{shown(error['input'])} is not text; put it in quotes"
         case _:
@@ -65,12 +66,6 @@ def shown(value: object) -> str:
         return "a list"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _header(location: Location) -> str:
-    if location[:1] == ("drive",):
-        return f"[drive.{key_path(location[1:2]) or 'NAME'}]"
-    return f"[{key_path(location)}]"
 
 
 def unknown_keys(data: Mapping[str, Any], location: Location = ()) -> list[Location]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapeds import errors, names
+from tapeds.config import problems
 from tapeds.config.load import load
 from tapeds.config.models import Config, VirtualDriveConfig
 
@@ -130,11 +131,17 @@ def test_an_unknown_type_is_told_with_the_known_ones(problem: Problem) -> None:
     assert said == 'drive.vt0.type: "lto" is not known; write "virtual"'
 
 
-def test_a_path_that_is_no_text_is_told(problem: Problem) -> None:
-    assert (
-        problem('[drive.vt0]\ntype = "virtual"\npath = 7\n')
-        == "drive.vt0.path: 7 is not text; put it in quotes"
-    )
+@pytest.mark.parametrize(
+    ("value", "shown"), [("7", "7"), ("{a = 1}", "a table"), ("1979-05-27", '"1979-05-27"'), ("true", "true")]
+)
+def test_a_path_that_is_no_text_is_told(problem: Problem, value: str, shown: str) -> None:
+    said = problem(f'[drive.vt0]\ntype = "virtual"\npath = {value}\n')
+    assert said == f"drive.vt0.path: {shown} is not text; put it in quotes"
+
+
+def test_a_long_value_is_cut(problem: Problem) -> None:
+    said = problem(f'{VT0}buffer = "{"x" * 100}"\n')
+    assert said.startswith(f'drive.vt0.buffer: "{"x" * 56}... is not a size')
 
 
 def test_a_relative_path_is_refused(problem: Problem) -> None:
@@ -317,6 +324,11 @@ def test_nothing_is_called_missing_while_a_file_cannot_be_read(folder: Folder) -
     folder.write('[drive.vt0]\ntype = "virtual"\n')
     ten = folder.drop_in("10.toml", '[drive.vt0]\npath = "/srv')
     assert [said.split(":")[0] for said in folder.problems()] == [str(ten)]
+
+
+def test_a_fault_without_a_text_of_ours_has_that_of_the_library() -> None:
+    error = {"type": "int_type", "loc": ("a",), "msg": "Input should be a valid integer", "input": "x"}
+    assert problems.sentence(error) == '"x": Input should be a valid integer'
 
 
 def test_the_texts_end_without_a_full_stop(folder: Folder) -> None:

@@ -42,6 +42,15 @@ def test_a_long_text_is_read_whole(tmp_path: Path) -> None:
     assert files.read_text(REAL, str(tmp_path / "a")) == text
 
 
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    files.make_directory(REAL, str(tmp_path / "d"))
+    files.write_text(REAL, str(tmp_path / "d" / "a"), "x")
+    files.read_text(REAL, str(tmp_path / "d" / "a"))
+    files.remove(REAL, str(tmp_path / "d" / "a"))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_file_that_is_not_there_reads_as_none(tmp_path: Path) -> None:
     assert files.read_text(REAL, str(tmp_path / "a")) is None
     assert list(tmp_path.iterdir()) == []

@@ -32,9 +32,16 @@ def taken(path: Path) -> locks.Lock:
 # --- taking and giving back ----------------------------------------------------------------------
 
 
+def descriptors() -> int:
+    """How many are open in this process."""
+    return len(os.listdir("/proc/self/fd"))
+
+
 def test_a_lock_is_taken_by_one_only(tmp_path: Path) -> None:
     lock = taken(tmp_path / "a")
+    before = descriptors()
     assert locks.try_lock(str(tmp_path / "a")) is None
+    assert descriptors() == before
     lock.release()
     taken(tmp_path / "a").release()
 
@@ -211,10 +218,10 @@ def test_a_file_removed_between_open_and_lock_is_made_again(
 
 def test_a_file_removed_again_and_again_is_io(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks.fcntl, "flock", lambda *_: (tmp_path / "a").unlink())
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(errors.Io, match=f"lock file {tmp_path}/a is removed again and again"):
         locks.try_lock(str(tmp_path / "a"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 # --- failures ------------------------------------------------------------------------------------
@@ -239,15 +246,27 @@ def a_directory(path: Path) -> str:
 @pytest.mark.parametrize("make", [a_link, a_fifo, a_directory])
 def test_what_is_no_regular_file_is_io(tmp_path: Path, make: Callable[[Path], str]) -> None:
     text = make(tmp_path / "a")
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(errors.Io, match=f"lock file {tmp_path}/a: {text}"):
         locks.try_lock(str(tmp_path / "a"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_a_missing_directory_is_io(tmp_path: Path) -> None:
     with pytest.raises(errors.Io, match="No such file or directory"):
         locks.try_lock(str(tmp_path / "b" / "a"))
+
+
+def test_a_directory_that_is_closed_meanwhile_is_io(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, **_: bool) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(os, "stat", refuse)
+    before = descriptors()
+    with pytest.raises(errors.Io, match=f"lock file {tmp_path}/a: Permission denied"):
+        locks.try_lock(str(tmp_path / "a"))
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize("ask", [locks.try_lock, locks.probe])
@@ -259,10 +278,10 @@ def test_a_lock_that_the_kernel_refuses_is_io(
 
     (tmp_path / "a").touch()
     monkeypatch.setattr(locks.fcntl, "flock", refuse)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(errors.Io, match=f"lock file {tmp_path}/a: No locks available"):
         ask(str(tmp_path / "a"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 # --- asking --------------------------------------------------------------------------------------
