@@ -225,11 +225,11 @@ class WorkerHandle:
 
     async def _bury(self) -> None:
         text = await self._process.ended()
+        self.lost.set_result(text)          # first: who hears of a failed call finds the worker gone
         self._settle_all(self._death(text))
         if not self._greeted.done():
             self._greeted.set_exception(errors.Internal(f"the worker of {self.name} {text} before it began"))
             self._greeted.exception()
-        self.lost.set_result(text)
 
     def _settle_all(self, error: errors.TapeError) -> None:
         calls, self._calls = self._calls, {}
