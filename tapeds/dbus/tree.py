@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The exported objects: path -> interface -> `Face`, and what their properties say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from tapeds.buslib import CallError, Error, Variant
+from tapeds.buslib.schema import Interface, Property
+from tapeds.dbus import convert
+from tapeds.dbus.face import Face
+
+log = logging.getLogger(__name__)
+
+Faces = Mapping[str, Face]
+_CONSTANT = frozenset({"false", "const"})
+
+
+class Tree:
+    """All objects.  ``interfaces`` are the XML; a face that does not have its members is refused."""
+
+    def __init__(self, interfaces: Mapping[str, Interface]) -> None:
+        self.interfaces = interfaces
+        self._objects: dict[str, Faces] = {}
+        self._complained: set[tuple[str, str]] = set()
+        self._checked: set[type[Face]] = set()
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """The path of every object."""
+        return self._objects.keys()
+
+    def add(self, path: str, faces: Iterable[Face]) -> None:
+        """Put an object at ``path``.  Raises LookupError for a face that lacks a member of the XML."""
+        by_interface = {face.interface: face for face in faces}
+        for face in by_interface.values():
+            self._check(face)
+        self._objects[path] = by_interface
+
+    def remove(self, path: str) -> Faces:
+        """Take the object at ``path`` away; its faces, {} when there was none."""
+        return self._objects.pop(path, {})
+
+    def faces(self, path: str) -> Faces:
+        """The faces of the object at ``path``, {} when there is none."""
+        return self._objects.get(path, {})
+
+    def has(self, face: Face) -> bool:
+        """Whether ``face`` is exported."""
+        return self.faces(face.path).get(face.interface) is face
+
+    def leads_somewhere(self, path: str) -> bool:
+        """Whether there is an object at ``path`` or below it."""
+        below = path.rstrip("/") + "/"
+        return path in self._objects or any(other.startswith(below) for other in self._objects)
+
+    def face(self, path: str, interface: str) -> Face:
+        """Raises CallError UnknownObject, UnknownInterface."""
+        found = self.faces(path).get(interface)
+        if found is None:
+            if not self.leads_somewhere(path):
+                raise CallError(Error.UNKNOWN_OBJECT, f"there is no object {path}")
+            raise CallError(Error.UNKNOWN_INTERFACE, f"{path} has no interface {interface}")
+        return found
+
+    def find_property(self, path: str, interface: str, name: str) -> tuple[Face, Property]:
+        """The property and its face; an empty ``interface`` means any.  Raises CallError."""
+        faces = [self.face(path, interface)] if interface else list(self.faces(path).values())
+        if not faces and not self.leads_somewhere(path):
+            raise CallError(Error.UNKNOWN_OBJECT, f"there is no object {path}")
+        for face in faces:
+            if found := self.interfaces[face.interface].properties.get(name):
+                return face, found
+        within = f" in {interface}" if interface else ""
+        raise CallError(Error.UNKNOWN_PROPERTY, f"{path} has no property {name}{within}")
+
+    def value(self, face: Face, name: str) -> Variant:
+        """One property.  Raises whatever its getter raises."""
+        about = self.interfaces[face.interface].properties[name]
+        value = face.getters[name]()
+        return Variant(about.type, convert.text(value) if about.type == "s" else value)
+
+    def values(self, face: Face, *, emitting: bool = False) -> dict[str, Variant]:
+        """Every property of ``face`` whose getter works; ``emitting``: only those that announce changes."""
+        found: dict[str, Variant] = {}
+        for name, about in self.interfaces[face.interface].properties.items():
+            if emitting and about.emits in _CONSTANT:
+                continue
+            try:
+                found[name] = self.value(face, name)
+            except Exception as exc:
+                self._complain(face, name, exc)
+        return found
+
+    def managed(self, root: str) -> dict[str, dict[str, dict[str, Variant]]]:
+        """What GetManagedObjects of the object manager at ``root`` answers."""
+        below = root.rstrip("/") + "/"
+        return {path: self.described(path) for path in self._objects if path.startswith(below)}
+
+    def described(self, path: str) -> dict[str, dict[str, Variant]]:
+        """The interfaces of the object at ``path`` with their properties."""
+        return {name: self.values(face) for name, face in self.faces(path).items()}
+
+    def _complain(self, face: Face, name: str, exc: Exception) -> None:
+        """A getter failed: one entry in the journal for each property, however often it is asked."""
+        if (face.interface, name) not in self._complained:
+            self._complained.add((face.interface, name))
+            log.error("property %s of %s cannot be read", name, face.path, exc_info=exc)
+
+    def _check(self, face: Face) -> None:
+        kind = type(face)
+        if kind in self._checked:
+            return
+        about = self.interfaces[face.interface]
+        lacking = [name for name in about.methods if not callable(getattr(face, name, None))]
+        lacking += [name for name in about.properties if name not in face.getters]
+        lacking += [
+            f"{name} (write)"
+            for name, known in about.properties.items()
+            if "write" in known.access and name not in face.setters()
+        ]
+        if lacking:
+            raise LookupError(f"{kind.__name__} lacks {', '.join(lacking)} of {face.interface}")
+        self._checked.add(kind)
