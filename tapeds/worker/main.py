@@ -225,7 +225,11 @@ def main() -> int:
     """``python -m tapeds.worker --fd N``: serve the socket that was inherited as descriptor N."""
     match sys.argv[1:]:
         case ["--fd", number] if number.isdecimal():
-            sock = socket.socket(fileno=int(number))
+            try:
+                sock = socket.socket(fileno=int(number))
+            except OSError as exc:
+                print(f"descriptor {number} is no socket: {exc.strerror}", file=sys.stderr)
+                return _USAGE
         case _:
             print("usage: python -m tapeds.worker --fd NUMBER", file=sys.stderr)
             return _USAGE

@@ -63,6 +63,7 @@ def label_tape(lease: Lease, arguments: Arguments, control: Control) -> Json:
         raise NotEmpty(f"{lease.tape} holds {_count(files)}; overwrite=true destroys them")
     control.poll()
     lease.begin_file(0)
+    lease.drive.format(fast=True)
     write_media_label(lease.drive, label)
     lease.end_file(0, durable=True)
     lease.knowledge.learn(Labels(label, None))
