@@ -9,8 +9,7 @@ import click
 
 from tapeds import names
 from tapeds.cli import render
-from tapeds.cli.failure import Failure
-from tapeds.cli.job import name_of
+from tapeds.cli.failure import Exit, Failure
 from tapeds.cli.remote import Changer, drive_names, find_drive, pick
 from tapeds.cli.verb import Number, drive_argument, verb, words
 
@@ -29,10 +28,19 @@ async def load(client: Client, words: tuple[str, ...], slot: int | None, new: bo
     device, given = await pick(client, words, *(("LABEL",) if slot is None else ()))
     changer, number = await device.changer()
     if slot is None:
-        result = await changer.run("LoadMedia", given[0], number, create=True if new else None)
+        result = await _load_label(changer, given[0], number, new=new)
     else:
         result = await changer.run("LoadSlot", slot, number)
     _moved(client, result, f"{device.name}: loaded {given[0] if given else f'slot {slot}'}")
+
+
+async def _load_label(changer: Changer, label: str, number: int, *, new: bool) -> Json:
+    try:
+        return await changer.run("LoadMedia", label, number, create=True if new else None)
+    except Failure as failure:
+        if failure.name == "NoMedia":
+            failure.remedy = f"tapectl inventory {changer.name}, or the same with --new to make the cartridge"
+        raise
 
 
 @verb("unload", short_help="Bring the tape back into a slot of the changer.")
@@ -101,7 +109,7 @@ def _filling(entry: Json) -> str:
 def _place(entry: Json) -> str:
     notes = []
     if entry["kind"] == "drive" and entry.get("drive", names.NO_PATH) != names.NO_PATH:
-        notes.append(name_of(entry["drive"]))
+        notes.append(names.name_of(entry["drive"]))
     if entry.get("source-slot"):
         notes.append(f"from slot {entry['source-slot']}")
     if entry.get("accessible") is False:
@@ -122,7 +130,12 @@ async def request(client: Client, words: tuple[str, ...], uuid: str | None, time
     """
     device, (label,) = await pick(client, words, "LABEL")
     media = {"label-text": label, **({"uuid": uuid} if uuid else {})}
-    result = await device.run("RequestMedia", media, timeout=timeout or None)
+    try:
+        result = await device.run("RequestMedia", media, timeout=timeout or None)
+    except Failure as failure:
+        if failure.name == "Timeout":
+            failure.exit_status = Exit.NO_MEDIUM
+        raise
     _moved(client, result, f"{device.name}: {result.get('label-text', label)} is loaded")
 
 

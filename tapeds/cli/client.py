@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tapeds import names
-from tapeds.buslib import Bus, CallError, Signal, Subscription, Variant, unwrap
+from tapeds.buslib import Bus, CallError, SignalMessage, Subscription, Variant, unwrap
 from tapeds.buslib.schema import api
 from tapeds.cli import progress, render
 from tapeds.cli.failure import Exit, Failure, from_error
@@ -51,17 +51,28 @@ class News:
 
 
 class Client:
-    """A connection to the service, and what is running on it."""
+    """A connection to the service, made by the first call, and what is running on it."""
 
-    def __init__(self, bus: Bus, settings: Settings) -> None:
-        self.bus = bus
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.on_signal: Callable[[int], None] | None = None  # takes the place of cancelling
         self.interrupted = False
+        self.parting = "cancelled"  # said where a signal ends a verb
+        self._bus: Bus | None = None
         self._job: Job | None = None  # what a signal cancels
         self._watch: progress.Watch | None = None
         self._main = asyncio.current_task()
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def bus(self) -> Bus:
+        """The connection.  Raises Failure."""
+        if self._bus is None:
+            self._bus = await _connect(self.settings.address)
+        return self._bus
+
+    async def close(self) -> None:
+        if self._bus is not None:
+            await self._bus.close()
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -73,16 +84,16 @@ class Client:
         *arguments: Any,
         options: Mapping[str, Any] | None = None,
         timeout: float | None = _PROMPT_SECONDS,
+        interactive: bool = True,
     ) -> list[Any]:
         """Call a member by the signature in the XML; the out arguments, descriptors already taken.
 
-        Raises Failure.
+        Without ``interactive`` nobody is asked for a password.  Raises Failure.
         """
-        inputs = api()[interface].methods[member].inputs
-        values = (*arguments, options or {})
-        body = [variants(v, member) if a.type == "a{sv}" else v for a, v in zip(inputs, values, strict=True)]
-        signature = "".join(argument.type for argument in inputs)
-        return await self._send(path, interface, member, signature, body, timeout)
+        method = api()[interface].methods[member]
+        values = zip(method.inputs, (*arguments, options or {}), strict=True)
+        body = [variants(value, member) if arg.type == "a{sv}" else value for arg, value in values]
+        return await self._send(path, interface, member, method.in_signature, body, timeout, interactive)
 
     async def properties(self, path: str, interface: str) -> Json:
         """All properties of one interface.  Raises Failure."""
@@ -95,10 +106,18 @@ class Client:
         return dict(managed)
 
     async def _send(
-        self, path: str, interface: str, member: str, signature: str, body: list[Any], timeout: float | None
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str,
+        body: list[Any],
+        timeout: float | None,
+        interactive: bool = True,
     ) -> list[Any]:
+        bus = await self.bus()
         try:
-            reply = await self.bus.call(
+            reply = await bus.call(
                 names.BUS_NAME,
                 path,
                 interface,
@@ -106,10 +125,10 @@ class Client:
                 signature,
                 body,
                 timeout=timeout,
-                interactive=self.settings.interactive,
+                interactive=interactive and self.settings.interactive,
             )
         except CallError as error:
-            raise from_error(error.name, error.text) from error
+            raise from_error(error.name, error.text, drive=_drive_of(path)) from error
         values = [unwrap(value) for value in reply.body]
         return [*values[: len(values) - len(reply.fds)], *reply.fds] if reply.fds else values
 
@@ -130,9 +149,9 @@ class Client:
                 await self._show(job, waiting)
             (result,) = await waiting
         except Failure as failure:
-            raise from_error(
-                failure.full_name, failure.text, drive=drive, data=await self._facts(path)
-            ) from failure
+            text = "cancelled" if self.interrupted and failure.name == "Cancelled" else failure.text
+            data = await self._facts(path)
+            raise from_error(failure.full_name, text, drive=drive, data=data) from failure
         finally:
             self._job = None
             waiting.cancel()
@@ -179,21 +198,22 @@ class Client:
     async def subscribe(self, callback: Callable[[News], None], **match: str) -> Subscription:
         """Have ``callback`` told every signal that fits ``match``."""
 
-        def tell(message: Signal) -> None:
+        def tell(message: SignalMessage) -> None:
             body = [unwrap(value) for value in message.body]
             callback(News(message.path, message.interface, message.member, body))
 
-        return await self.bus.subscribe(tell, **match)
+        return await (await self.bus()).subscribe(tell, **match)
 
     async def until_stopped(self) -> None:
         """Return at the next signal of the keyboard.  Raises Failure when the bus is lost first."""
         stopped = asyncio.Event()
         self.on_signal = lambda _: stopped.set()
-        waiting = self.spawn(stopped.wait())
-        await asyncio.wait({waiting, self.bus.closed}, return_when=asyncio.FIRST_COMPLETED)
+        closed = (await self.bus()).closed
+        waiting: asyncio.Future[Any] = self.spawn(stopped.wait())
+        await asyncio.wait({waiting, closed}, return_when=asyncio.FIRST_COMPLETED)
         self.on_signal = None
         waiting.cancel()
-        if self.bus.closed.done():
+        if closed.done():
             raise Failure("the connection to the bus is lost", remedy="tapectl doctor")
 
     # --- the event loop, for verbs that must not know it ------------------------------------------
@@ -267,38 +287,35 @@ def variants(values: Mapping[str, Any], member: str = "") -> dict[str, Variant]:
     }
 
 
+def _drive_of(path: str) -> str:
+    return names.name_of(path) if path.startswith(f"{names.ROOT_PATH}/drives/") else ""
+
+
 def _arrived(event: asyncio.Future[None]) -> None:
     if not event.done():
         event.set_result(None)
 
 
-async def connect(settings: Settings) -> Client:
-    """A client on the bus of ``settings``.  Raises Failure."""
-    where = settings.address or os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or "the system bus"
+async def _connect(address: str | None) -> Bus:
     try:
-        bus = await Bus.connect(settings.address)
+        return await Bus.connect(address)
     except CallError as error:
-        raise Failure(
-            f"no connection to {where}: {error.text}", remedy="tapectl doctor", full_name=error.name
-        ) from error
-    except (OSError, TimeoutError, ValueError) as error:
-        raise Failure(f"no connection to {where}: {error}", remedy="tapectl doctor") from error
-    return Client(bus, settings)
+        raise from_error(error.name, error.text) from error
 
 
 def run(
     settings: Settings, body: Callable[..., Coroutine[Any, Any, int | None]], arguments: Mapping[str, Any]
 ) -> int:
-    """Run a verb from the connection to its end; its exit status.  Raises Failure."""
+    """Run a verb to its end; its exit status.  Raises Failure."""
 
     async def whole() -> int:
-        client = await connect(settings)
+        client = Client(settings)
         client.catch_signals()
         try:
             return await body(client, **arguments) or Exit.DONE
         except asyncio.CancelledError:
-            raise Failure("cancelled", exit_status=Exit.CANCELLED) from None
+            raise Failure(client.parting, exit_status=Exit.CANCELLED) from None
         finally:
-            await client.bus.close()
+            await client.close()
 
     return asyncio.run(whole())

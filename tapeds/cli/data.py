@@ -75,5 +75,5 @@ def _verified(client: Client, drive: str, result: Json) -> None:
     checked = f"{render.plural(result.get('files', 0), 'file')}, {render.exact(result.get('bytes', 0))}"
     render.tell(
         f"{drive}: "
-        + (f"{checked} read before the first error" if result.get("first-error") else f"{checked}, all well")
+        + (f"{checked} read before the first error" if result.get("first-error") else f"{checked}, no error")
     )

@@ -60,7 +60,7 @@ def _examine(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
 
     async def body(client: Client) -> None:
-        findings.append(Finding("bus", WELL, f"connected as {client.bus.name}"))
+        findings.append(Finding("bus", WELL, f"connected as {(await client.bus()).name}"))
         managed = await client.objects()
         manager = managed[names.MANAGER_PATH][names.MANAGER]
         findings.extend(_service(manager))
@@ -85,7 +85,7 @@ def _stopped_at(failure: Failure, *, connected: bool) -> Finding:
         remedy = f"unset DBUS_SYSTEM_BUS_ADDRESS ({address})" if address else "systemctl start dbus"
         return Finding("bus", BAD, failure.text, remedy)
     if failure.name in {"ServiceUnknown", "NameHasNoOwner"} or failure.name.startswith("Spawn"):
-        text = f"nobody owns {names.BUS_NAME} on this bus, and it cannot be started: {failure.text}"
+        text = f"{failure.text}, and the bus cannot start it"
         return Finding("service", BAD, text, "systemctl status tapeds, then systemctl start tapeds")
     return Finding("service", BAD, failure.text, "journalctl -u tapeds")
 

@@ -11,7 +11,7 @@ import click
 from tapeds import names
 from tapeds.cli import render
 from tapeds.cli.failure import Exit, Failure
-from tapeds.cli.job import Job, name_of
+from tapeds.cli.job import Job
 from tapeds.cli.remote import drive_names, find_drive, pick
 from tapeds.cli.verb import drive_argument, mute_flag, verb, words
 
@@ -55,6 +55,13 @@ def _tape(properties: Mapping[str, Any]) -> str:
     return str(label or {"empty": "-", "unlabeled": "unlabelled"}.get(properties["MediaState"], "?"))
 
 
+def _whole_tape(properties: Mapping[str, Any]) -> str:
+    """The label of what is in the drive, in a sentence."""
+    label = properties.get("Media", {}).get("label-text")
+    states = {"empty": "none, the drive is empty", "unlabeled": "without a label"}
+    return str(label or states.get(properties["MediaState"], "not known yet"))
+
+
 def _activity(properties: Mapping[str, Any], managed: Mapping[str, Mapping[str, Json]]) -> str:
     """Who uses the drive and for what, in a few words."""
     job = managed.get(properties["Job"], {}).get(names.JOB)
@@ -79,7 +86,11 @@ async def status(client: Client, drive: str | None) -> None:
     session = await _object(client, properties["Session"], names.SESSION)
     refusal = ""
     try:
-        (asked,) = await device.call("GetStatus")
+        # A look at the drive is not worth a password.
+        options = {"session": device.session} if device.session else {}
+        (asked,) = await client.call(
+            device.path, names.DRIVE, "GetStatus", options=options, interactive=False
+        )
     except Failure as failure:
         if failure.exit_status is not Exit.REFUSED:
             raise
@@ -98,10 +109,7 @@ async def status(client: Client, drive: str | None) -> None:
     render.tell(f"{device.name} ({properties['Type']}): {properties['State']}")
     render.facts(
         [
-            (
-                "tape",
-                _tape(properties) if properties["MediaState"] != "empty" else "none: the drive is empty",
-            ),
+            ("tape", _whole_tape(properties)),
             ("uuid", str(media.get("uuid", ""))),
             ("pool", str(media.get("pool") or media.get("media-set-pool") or "")),
             ("media set", _media_set(media)),
@@ -117,12 +125,13 @@ async def status(client: Client, drive: str | None) -> None:
                 if job
                 else "",
             ),
-            ("note", str(properties["StatusText"])),
+            ("note", _note(properties, session)),
             ("device", str(properties["Device"]) if properties["Present"] else "not there"),
             ("configured", str(properties["ConfiguredPath"])),
             ("made by", " ".join(str(properties[key]) for key in ("Vendor", "Model", "Revision")).strip()),
             ("serial", str(properties["Serial"])),
             ("changer", _changer(properties)),
+            ("as of", _age(asked)),
             *((key, str(value)) for key, value in sorted(asked.items()) if key not in _SHOWN_ALREADY),
         ]
     )
@@ -133,8 +142,14 @@ async def status(client: Client, drive: str | None) -> None:
 _SHOWN_ALREADY = {
     "vendor", "product", "model", "revision", "serial", "file-number", "block-number", "state", "job",
     "label-text", "uuid", "media-state", "position-known", "capacity-bytes", "remaining-bytes",
-    "write-protect",
+    "write-protect", "age-ms",
 }  # fmt: skip
+
+
+def _age(asked: Mapping[str, Any]) -> str:
+    """How old the answers of the drive are, where it matters."""
+    seconds = asked.get("age-ms", 0) / 1000
+    return f"{render.duration(seconds)} ago" if seconds >= 2 else ""
 
 
 async def _object(client: Client, path: str, interface: str) -> Json | None:
@@ -176,10 +191,17 @@ def _holder(properties: Mapping[str, Any], session: Mapping[str, Any] | None) ->
     )
 
 
+def _note(properties: Mapping[str, Any], session: Mapping[str, Any] | None) -> str:
+    """What the holder says, where it is more than the reason of the lease and the job."""
+    text = str(properties["StatusText"])
+    told = properties["Job"] != names.NO_PATH or (session and session["Reason"] == text)
+    return "" if told else text
+
+
 def _changer(properties: Mapping[str, Any]) -> str:
     if properties["Changer"] == names.NO_PATH:
         return ""
-    return f"{name_of(properties['Changer'])}, drive {properties['ChangerDriveNumber']} of it"
+    return f"{names.name_of(properties['Changer'])}, drive {properties['ChangerDriveNumber']} of it"
 
 
 # --- moving the tape ----------------------------------------------------------------------------

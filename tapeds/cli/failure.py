@@ -62,15 +62,25 @@ _REMEDIES = {
     "ServiceUnknown": "tapectl doctor, or systemctl start tapeds",
     "NameHasNoOwner": "tapectl doctor, or systemctl start tapeds",
     "NoServer": "tapectl doctor",
-    "FileNotFound": "tapectl doctor",
+    "AuthFailed": "tapectl doctor",
     "NoReply": "tapectl doctor, and journalctl -u tapeds",
+    "Timeout": "tapectl doctor, and journalctl -u tapeds",
     "Disconnected": "tapectl doctor, and journalctl -u tapeds",
+}
+
+
+# What a bus says in its own words, said in ours.
+_TEXTS = {
+    "ServiceUnknown": "the tape drive service does not run on this bus",
+    "NameHasNoOwner": "the tape drive service does not run on this bus",
+    "NoReply": "the service went away before it answered; it says at its next start what became of the work",
 }
 
 
 class Failure(Exception):
     """The end of a verb that did not do what it should.
 
+    ``left`` says what is on the tape or the disk now, ``remedy`` what to type next.
     ``name`` is the last part of the D-Bus error name ("" where tapectl itself found the fault),
     ``full_name`` all of it, ``data`` further facts such as ``bytes-on-tape``.
     """
@@ -81,6 +91,7 @@ class Failure(Exception):
         *,
         exit_status: Exit = Exit.FAILED,
         remedy: str = "",
+        left: str = "",
         full_name: str = "",
         data: Mapping[str, Any] | None = None,
     ) -> None:
@@ -88,6 +99,7 @@ class Failure(Exception):
         self.text = text
         self.exit_status = exit_status
         self.remedy = remedy
+        self.left = left
         self.full_name = full_name
         self.data: dict[str, Any] = dict(data or {})
 
@@ -110,7 +122,7 @@ def from_error(
     """The D-Bus error ``full_name`` as the end of a verb on ``drive``."""
     name = short_name(full_name)
     return Failure(
-        text or f"{name}, without any explanation",
+        _TEXTS.get(name) or text or f"{name}, without any explanation",
         exit_status=_EXITS.get(name, Exit.FAILED),
         remedy=_REMEDIES.get(name, "").format(drive=drive or "DRIVE"),
         full_name=full_name,

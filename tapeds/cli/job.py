@@ -31,6 +31,11 @@ _DOING = {
     names.Operation.LOAD_MEDIA: "loading",
     names.Operation.LOAD_SLOT: "loading",
     names.Operation.UNLOAD_MEDIA: "unloading",
+    names.Operation.TRANSFER_MEDIA: "moving a cartridge",
+    names.Operation.EXPORT_MEDIA: "moving a cartridge",
+    names.Operation.REFRESH_INVENTORY: "looking at the slots",
+    names.Operation.REQUEST_MEDIA: "looking for a tape",
+    names.Operation.SYNC: "making data durable",
 }
 
 _REASONS = {
@@ -50,7 +55,6 @@ class Job:
         self.path = path
         self.properties: dict[str, Any] = dict(properties or {})
         self.transfer: dict[str, Any] = {}
-        self.begun = time.monotonic()
 
     def take(self, interface: str, changed: Mapping[str, Any]) -> None:
         """News from PropertiesChanged."""
@@ -65,7 +69,7 @@ class Job:
 
     def objects(self) -> list[str]:
         """The names of the drives and changers it works on."""
-        return list(dict.fromkeys(name_of(path) for path in self.properties.get("Objects", [])))
+        return list(dict.fromkeys(names.name_of(path) for path in self.properties.get("Objects", [])))
 
     def total(self) -> bool:
         """Whether it is known how much there is to do."""
@@ -80,6 +84,8 @@ class Job:
         where = ", ".join(self.objects()) or f"job {self.number}"
         if self.properties.get("State") == "canceling":
             return f"{where}: cancelling {operation}"
+        if self.request():
+            return f"{where}: waiting for {self._wanted()}"
         doing = _DOING.get(operation, operation or "working")
         file = self.transfer.get("FileNumber", names.UNKNOWN)
         return f"{where}: {doing}" + (f" file {file}" if file != names.UNKNOWN else "")
@@ -90,15 +96,17 @@ class Job:
         if self.properties.get("State") != "waiting" or not prompt:
             return ""
         where = ", ".join(self.objects()) or f"job {self.number}"
-        wanted = prompt.get("label-text") or prompt.get("uuid") or "a tape"
         why = _REASONS.get(str(prompt.get("reason")), str(prompt.get("reason", "")))
         found = prompt.get("found-label-text")
-        return f"{where}: please insert {wanted}: {why}" + (f" ({found})" if found else "")
+        return f"{where}: please insert {self._wanted()}: {why}" + (f" ({found})" if found else "")
+
+    def _wanted(self) -> str:
+        prompt = self.properties.get("Prompt") or {}
+        return str(prompt.get("label-text") or prompt.get("uuid") or "a tape")
 
     def summary(self, *, percent: bool = True) -> str:
         """``45%, 1.20 GB of 2.60 GB, 250 MB/s, 0:05 left``, as far as it is known."""
-        done, whole = self.properties.get("BytesDone", 0), self.properties.get("BytesTotal", 0)
-        rate = self.properties.get("Rate", 0)
+        done, whole, rate = self._bytes()
         parts = [f"{self.fraction():.0%}"] if percent and self.total() else []
         if done or whole:
             parts.append(render.amount(done) + (f" of {render.amount(whole)}" if whole else ""))
@@ -106,34 +114,28 @@ class Job:
             parts.append(f"{render.amount(rate)}/s")
         left = self.seconds_left()
         parts.append(
-            f"{render.duration(time.monotonic() - self.begun)}"
-            if left is None
-            else f"{render.duration(left)} left"
+            f"{render.duration(self.seconds())}" if left is None else f"{render.duration(left)} left"
         )
         return ", ".join(parts)
+
+    def _bytes(self) -> tuple[int, int, int]:
+        """Bytes done, bytes in all, bytes a second; a listing counts files instead."""
+        if self.properties.get("Operation") == names.Operation.LIST_FILES:
+            return 0, 0, 0
+        done, whole, rate = (self.properties.get(key, 0) for key in ("BytesDone", "BytesTotal", "Rate"))
+        return done, whole, rate
+
+    def seconds(self) -> float:
+        """How long it has been running."""
+        started = self.properties.get("StartTime", 0)
+        return time.time() - started / 1e6 if started else 0.0
 
     def seconds_left(self) -> float | None:
         expected = self.properties.get("ExpectedEndTime", 0)
         if expected:
             return max(0.0, float(expected) / 1e6 - time.time())
-        done, whole = self.properties.get("BytesDone", 0), self.properties.get("BytesTotal", 0)
-        rate = self.properties.get("Rate", 0)
+        done, whole, rate = self._bytes()
         return (whole - done) / rate if rate and whole >= done > 0 else None
-
-
-def name_of(path: str) -> str:
-    """The configured name behind an object path: the inverse of `names.path_element`."""
-    element = path.rpartition("/")[2]
-    raw = bytearray()
-    index = 0
-    while index < len(element):
-        if element[index] == "_" and len(element) >= index + 3:
-            raw += bytes.fromhex(element[index + 1 : index + 3])
-            index += 3
-        else:
-            raw += element[index].encode()
-            index += 1
-    return raw.decode(errors="replace")
 
 
 def on_tape(data: Mapping[str, Any]) -> str:

@@ -72,6 +72,7 @@ async def wait(client: Client, job: str) -> None:
 
     Ctrl-C ends the waiting, not the job.
     """
+    client.parting = f"not waiting any longer; job {Job(job).number} goes on"
     try:
         result = await client.finish(job, ours=False)
     except Failure as failure:

@@ -88,7 +88,7 @@ async def _held(client: Client, drive: Drive, session: str, command: list[str]) 
             try:
                 await client.call(session, names.SESSION, "Release")
             except Failure as failure:
-                keeper.lost = failure.text
+                keeper.lost = _why(failure)
     if keeper.lost:
         render.say(f"tapectl: {drive.name} was not held all the time: {keeper.lost}")
         return status or Exit.BUSY
@@ -99,6 +99,13 @@ def _pass_on(process: subprocess.Popen[bytes], number: int) -> None:
     """The keyboard's signals reach the command by itself; others it gets from us."""
     if number != signal.SIGINT:
         process.send_signal(number)
+
+
+def _why(failure: Failure) -> str:
+    """Why a lease is gone."""
+    if failure.name == "UnknownObject":
+        return "the lease has ended; somebody broke it, or the service was started anew"
+    return failure.text
 
 
 class _Keeper:
@@ -120,5 +127,5 @@ class _Keeper:
                 if failure.name in _PASSING:
                     pause = _AGAIN_SECONDS
                     continue
-                self.lost = failure.text
-                render.say(f"tapectl: the lease is lost: {failure.text}")
+                self.lost = _why(failure)
+                render.say(f"tapectl: the drive is not held any longer: {self.lost}")

@@ -131,6 +131,8 @@ def _failed(failure: Failure, settings: Settings) -> int:
         return failure.exit_status
     named = f" ({failure.full_name})" if settings.verbose and failure.full_name else ""
     render.say(f"tapectl: {render.printable(failure.text)}{named}")
+    if failure.left:
+        render.say(f"  {render.printable(failure.left)}")
     if failure.remedy:
         render.say(f"  try: {failure.remedy}")
     if settings.json:

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from tapeds import names
 from tapeds.cli import render
-from tapeds.cli.job import Job, name_of
+from tapeds.cli.job import Job
 from tapeds.cli.verb import verb
 
 if TYPE_CHECKING:
     from tapeds.cli.client import Client, News
+
+# What the line about the end of a job says, and times that machines want.
+_TOLD_OTHERWISE = {
+    "EndTime", "ExpectedEndTime", "InventoryTime", "Result", "ResultData", "ErrorName", "ErrorMessage",
+}  # fmt: skip
 
 _BUS = "org.freedesktop.DBus"
 
@@ -67,7 +72,7 @@ def describe(path: str, interface: str, member: str, body: list[Any]) -> list[st
         case "InterfacesRemoved":
             return [f"{_what(body[0])}: gone"]
         case "Completed":
-            return [f"{_what(path)}: {body[0]}" + (f": {body[2]}" if body[2] else "")]
+            return [f"{_what(path)}: {body[0]}" + (f": {body[2]}" if body[2] else "") + _details(body[3])]
         case "MediaRequested":
             job = Job(body[1], {"State": "waiting", "Objects": [body[0]], "Prompt": body[2]})
             return [f"{_what(body[0])}: wanted: {job.request()}"]
@@ -76,7 +81,7 @@ def describe(path: str, interface: str, member: str, body: list[Any]) -> list[st
         case "Released":
             return [f"{_what(path)}: ended: {body[0]}"]
         case "InventoryChanged":
-            return [f"{_what(path)}: {_element(element)}" for element in body[1]]
+            return [f"{_what(path)}: {', '.join(map(_element, body[1]))}"] if body[1] else []
         case "DurabilityLost":
             return [f"{_what(path)}: files {body[0]} to {body[1]} did not reach the medium"]
         case "NameOwnerChanged":
@@ -89,36 +94,45 @@ def _what(path: str) -> str:
     """An object in words: ``drive vt0``, ``job 7``."""
     kind = path.removeprefix(f"{names.ROOT_PATH}/").partition("/")[0]
     word = {"drives": "drive", "changers": "changer", "jobs": "job", "sessions": "lease"}.get(kind)
-    return f"{word} {name_of(path)}" if word else "service"
+    return f"{word} {names.name_of(path)}" if word else "service"
 
 
 def _begun(interfaces: Mapping[str, Mapping[str, Any]]) -> str:
     """What a new object is, in words."""
     if names.JOB in interfaces:
         job = interfaces[names.JOB]
-        where = ", ".join(name_of(path) for path in job["Objects"])
+        where = ", ".join(names.name_of(path) for path in job["Objects"])
         return f"{job['Operation']} on {where}, for uid {job['OwnerUID']}"
     if names.SESSION in interfaces:
         session = interfaces[names.SESSION]
         why = f": {session['Reason']}" if session["Reason"] else ""
-        return f"on {name_of(session['Drive'])}, for uid {session['OwnerUID']}{why}"
+        return f"on {names.name_of(session['Drive'])}, for uid {session['OwnerUID']}{why}"
     return "new"
 
 
 def _values(changed: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_value(value)}" for key, value in changed.items())
+    return ", ".join(f"{key} {_value(value)}" for key, value in changed.items() if key not in _TOLD_OTHERWISE)
+
+
+def _details(result: Mapping[str, Any]) -> str:
+    """The result of a job in brackets."""
+    return f" ({', '.join(f'{key} {_value(value)}' for key, value in result.items())})" if result else ""
 
 
 def _value(value: Any) -> str:
     """A property in a word or two."""
     if isinstance(value, str) and value.startswith(names.ROOT_PATH + "/"):
-        return name_of(value)
+        return names.name_of(value)
     if isinstance(value, Mapping):
         return " ".join(f"{key}={_value(entry)}" for key, entry in value.items()) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list) and value:
+        return f"{len(value)} of them"
     if value in (names.NO_PATH, "", [], names.UNKNOWN):
         return "unknown" if value == names.UNKNOWN else "none"
     return str(value)
@@ -126,4 +140,4 @@ def _value(value: Any) -> str:
 
 def _element(element: Mapping[str, Any]) -> str:
     what = f"{element['kind']} {element['number']}"
-    return f"{what}: {element.get('label-text') or element.get('state', 'unknown')}"
+    return f"{what} {element.get('label-text') or element.get('state', 'unknown')}"

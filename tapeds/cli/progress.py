@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tapeds.cli import render
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
     from tapeds.cli.job import Job
     from tapeds.cli.settings import Settings
@@ -69,7 +68,7 @@ class Lines:
         if asked != self._asked:
             self._asked = asked
             if asked:
-                self.note(f"tapectl: {asked}")
+                self.note(f"tapectl: {render.printable(asked)}")
         pause = time.monotonic() - self._said_at
         tenths = int(job.fraction() * 10) if job.total() else 0
         if pause >= self._longest_pause_seconds or (
@@ -92,23 +91,19 @@ class Bar:
 
     def __init__(self) -> None:
         self._display: RichProgress | None = None
-        self._task: TaskID | None = None
+        self._asked = ""
 
     def show(self, job: Job) -> None:
         if self._display is None:
-            self._display = self._begin()
-            self._task = self._display.add_task("")
-        if self._task is None:
-            return
-        total = job.total()
-        self._display.update(
-            self._task,
-            description=render.printable(job.request() or job.title()),
-            completed=job.fraction() * 1000 if total else 0,
-            total=1000 if total else None,
-            percent=f"{job.fraction():4.0%}" if total else "",
-            summary=job.summary(percent=False),
-        )
+            self._display = _bar()
+            self._display.add_task(**_shown(job))
+            self._display.start()
+        asked = job.request()
+        if asked != self._asked:
+            self._asked = asked
+            if asked:
+                self.note(f"tapectl: {render.printable(asked)}")
+        self._display.update(self._display.task_ids[0], **_shown(job))
         self._display.refresh()
 
     def note(self, line: str) -> None:
@@ -122,19 +117,29 @@ class Bar:
             self._display.stop()
             self._display = None
 
-    @staticmethod
-    def _begin() -> RichProgress:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
 
-        display = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=16),
-            TextColumn("{task.fields[percent]}", markup=False),
-            TextColumn("{task.fields[summary]}", markup=False),
-            console=Console(stderr=True),
-            auto_refresh=False,  # the event loop draws: no thread of rich's own
-            transient=True,
-        )
-        display.start()
-        return display
+def _bar() -> RichProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=16),
+        TextColumn("{task.fields[percent]}", markup=False),
+        TextColumn("{task.fields[summary]}", markup=False),
+        console=Console(stderr=True),
+        auto_refresh=False,  # the event loop draws: no thread of rich's own
+        transient=True,
+    )
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    """What the columns of the bar show."""
+    known = job.total()
+    return {
+        "description": render.printable(job.title()),
+        "completed": job.fraction() * 1000 if known else 0,
+        "total": 1000 if known else None,
+        "percent": f"{job.fraction():4.0%}" if known else "",
+        "summary": job.summary(percent=False),
+    }

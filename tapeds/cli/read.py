@@ -88,27 +88,22 @@ def _believe(copied: Copied | None, result: Json, target: Sink, trouble: str) ->
         elif theirs and theirs != copied.sha256:
             trouble = f"the service read data of SHA-256 {theirs}, but {copied.sha256} came"
     if trouble:
-        raise Failure(_with(trouble, target.incomplete()), exit_status=Exit.INCOMPLETE, data=result)
+        raise Failure(trouble, exit_status=Exit.INCOMPLETE, left=target.incomplete(), data=result)
     try:
         target.complete()
     except OSError as error:
-        raise Failure(
-            f"{target.described}: {error.strerror}", exit_status=Exit.INCOMPLETE, data=result
-        ) from error
+        text, left = f"{target.described}: {error.strerror}", target.incomplete()
+        raise Failure(text, exit_status=Exit.INCOMPLETE, left=left, data=result) from error
 
 
 def _told(client: Client, failure: Failure, target: Sink, trouble: str) -> Failure:
     """The failure with what is to be said about what came."""
     if trouble and failure.name in {"ClientGone", "Cancelled"} and not client.interrupted:
         failure.text, failure.exit_status = trouble, Exit.FAILED
-    elif client.interrupted and failure.name in {"ClientGone", "Cancelled"}:
+    elif client.interrupted and failure.name == "ClientGone":
         failure.text, failure.exit_status = "cancelled", Exit.CANCELLED
-    failure.text = _with(failure.text, target.incomplete())
+    failure.left = target.incomplete()
     return failure
-
-
-def _with(text: str, more: str) -> str:
-    return f"{text}; {more}" if more else text
 
 
 def _was_read(client: Client, drive: str, target: Sink, result: Json) -> None:

@@ -12,7 +12,6 @@ import click
 
 from tapeds import names
 from tapeds.cli.failure import Failure
-from tapeds.cli.job import name_of
 
 if TYPE_CHECKING:
     from tapeds.cli.client import Client, Json
@@ -33,7 +32,7 @@ class Device:
 
     @property
     def name(self) -> str:
-        return name_of(self.path)
+        return names.name_of(self.path)
 
     async def properties(self) -> Json:
         return await self.client.properties(self.path, self.interface)
@@ -93,7 +92,7 @@ class Drive(Device):
 async def drive_names(client: Client) -> list[str]:
     """The configured drives.  Raises Failure."""
     (paths,) = await client.call(names.MANAGER_PATH, names.MANAGER, "GetDrives")
-    return sorted(name_of(path) for path in paths)
+    return sorted(names.name_of(path) for path in paths)
 
 
 async def find_drive(client: Client, name: str | None) -> Drive:

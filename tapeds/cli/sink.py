@@ -46,8 +46,8 @@ class NewFile:
 
     def complete(self) -> None:
         os.fsync(self._descriptor)
-        self._close()
         os.replace(self._partial, self._path)
+        self._close()
 
     def incomplete(self) -> str:
         if self._descriptor < 0:

@@ -100,9 +100,9 @@ class StandardInput:
 
     def objection(self, copied: Copied, stop: Stop) -> str:
         if copied.ending is Ending.LONGER:
-            return f"standard input holds more than the {self.size} bytes of --size"
+            return f"standard input holds more than the {self.size:,} bytes of --size"
         if self.size is not None and copied.bytes < self.size:
-            return f"standard input ended after {copied.bytes} of the {self.size} bytes of --size"
+            return f"standard input ended after {copied.bytes:,} of the {self.size:,} bytes of --size"
         if self._sha256_file is not None:
             return self._compare(copied.sha256, self._sha256_file)
         if not self.proved:
@@ -118,7 +118,7 @@ class StandardInput:
         return (
             ""
             if found == expected
-            else f"the SHA-256 of standard input is {found}, but {file} tells {expected}"
+            else f"the SHA-256 of standard input is {found}, but {file} says {expected}"
         )
 
     def close(self) -> None:

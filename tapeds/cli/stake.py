@@ -96,14 +96,17 @@ async def confirm(client: Client, drive: Drive, stake: Stake, question: str) -> 
     for line in describe(drive.name, stake):
         render.say(line)
     terminal = sys.stdin.fileno() if sys.stdin.isatty() else os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    answer = ""
     try:
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
-        answer = (await client.line_from(terminal)).strip().lower()
+        answer = await client.line_from(terminal)
     finally:
+        if not answer.endswith("\n"):
+            render.say("")
         if not sys.stdin.isatty():
             os.close(terminal)
-    if answer not in {"y", "yes"}:
+    if answer.strip().lower() not in {"y", "yes"}:
         raise Failure("nothing was changed", exit_status=Exit.CANCELLED)
 
 
@@ -128,4 +131,5 @@ def describe(drive: str, stake: Stake) -> list[str]:
 def _file(entry: Json) -> str:
     """One file of a question."""
     number, kind, size = entry["number"], entry["kind"], render.amount(entry["bytes"])
-    return f"  {number:>5}  {kind:<16}  {size:>8}  {render.printable(entry.get('name', ''))}".rstrip()
+    name = render.printable(entry.get("name", "")) + ("" if entry["complete"] else "  (incomplete)")
+    return f"  {number:>5}  {kind:<16}  {size:>8}  {name}".rstrip()

@@ -119,7 +119,10 @@ async def _replace(
 
 async def _transfer(client: Client, drive: Drive, source: Source, options: dict[str, Any]) -> Json:
     """Copy ``source`` into the pipe of a write job, and commit it where its end is proved."""
-    job, pipe = await drive.call("WriteFile", **options)
+    try:
+        job, pipe = await drive.call("WriteFile", **options)
+    except Failure as failure:
+        raise _told(client, failure, "") from failure
     begun = time.monotonic()
     stop = Stop()
     try:
@@ -179,14 +182,23 @@ async def _close(client: Client, job: str, copied: Copied | None) -> None:
 
 def _told(client: Client, failure: Failure, why: str) -> Failure:
     """The failure with what we know of its cause, and with what is on the tape."""
-    if client.interrupted and failure.name in {"Cancelled", "Incomplete"}:
+    if client.interrupted and failure.name == "Incomplete":
         failure.text, failure.exit_status = "cancelled", Exit.CANCELLED
     elif why and failure.name == "Incomplete":
         failure.text = why
-    left = on_tape(failure.data)
-    if left:
-        failure.text = f"{failure.text}; {left}"
+    elif failure.name == "EndOfMedia" and "bytes-on-tape" in failure.data:
+        failure.remedy = f"load the next tape, and write from byte {failure.data['bytes-on-tape']:,} on"
+    elif failure.name == "InvalidState":
+        failure.remedy = _label_first(failure.text)
+    failure.left = on_tape(failure.data)
     return failure
+
+
+def _label_first(text: str) -> str:
+    """What helps on a tape without labels, in the words of tapectl."""
+    if "WriteMediaSetLabel" in text:
+        return "tapectl label --overwrite (everything on the tape goes)"
+    return "tapectl label, or the same with --unlabelled" if "LabelTape" in text else ""
 
 
 def _written(client: Client, drive: str, result: Json) -> None:

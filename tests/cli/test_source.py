@@ -112,7 +112,7 @@ def test_standard_input_with_another_digest_is_not_even_when_its_end_is_trusted(
     sums = tmp_path / "SUMS"
     sums.write_text("0" * 64)
     text = StandardInput("", None, str(sums), trusted=True).objection(ALL, stop)
-    assert text == f"the SHA-256 of standard input is {DIGEST}, but {sums} tells {'0' * 64}"
+    assert text == f"the SHA-256 of standard input is {DIGEST}, but {sums} says {'0' * 64}"
 
 
 def test_a_digest_that_comes_at_the_end_counts(tmp_path: Path, stop: Stop) -> None:
