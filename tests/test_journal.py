@@ -242,6 +242,7 @@ def test_every_level_can_be_set_while_running(setup: Setup, name: str) -> None:
 
 
 def test_libraries_are_heard_from_warning_on(setup: Setup) -> None:
+    logging.root.setLevel(logging.DEBUG)
     setup.console("debug")
     logging.getLogger("asyncio").info("using epoll")
     logging.getLogger("asyncio").warning("slow")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tapeds import errors, names
 from tapeds.config import problems
 from tapeds.config.load import load
-from tapeds.config.models import Config, VirtualDriveConfig
+from tapeds.config.models import Config, VirtualDriveConfig, size_text
 
 Folder = Any                              # of conftest.py
 Problem = Callable[[str], str]
@@ -62,6 +62,14 @@ def test_a_virtual_drive_has_defaults(folder: Folder) -> None:
 def test_a_size_is_bytes_or_text_with_a_binary_unit(folder: Folder, text: str, size: int) -> None:
     folder.write(f"{VT0}max-size = {text}\n")
     assert folder.load().drives["vt0"].max_size == size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0B"), (1, "1B"), (1025, "1025B"), (2048, "2KiB"), (64 << 20, "64MiB"), (3 << 50, "3PiB")],
+)
+def test_a_size_is_told_in_the_largest_unit_that_divides_it(size: int, text: str) -> None:
+    assert size_text(size) == text
 
 
 @pytest.mark.parametrize(

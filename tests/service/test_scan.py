@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -268,6 +269,10 @@ def test_a_configured_directory_that_is_not_there_is_told_as_absent(machine: Mac
     nodes = machine.scan(vt0=virtual(tmp_path / "vt0"), vt1=virtual(tmp_path / "file"))
     assert [(node.configured_as, node.present) for node in nodes] == [("vt0", False), ("vt1", False)]
     assert not (tmp_path / "vt0").exists()
+
+
+def test_a_configured_drive_of_another_kind_is_no_directory(machine: Machine) -> None:
+    assert scan(machine.sysfs, {"lto0": SimpleNamespace(type="lto", path="/dev/sg0")}, dev=machine.dev) == []
 
 
 def test_two_paths_to_one_directory_are_told_as_such(machine: Machine, tmp_path: Path) -> None:

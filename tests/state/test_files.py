@@ -12,11 +12,44 @@ from typing import Any
 
 import pytest
 
+from support.powerloss import Disk, Image, Recorder, SyncDirectory, images
 from tapeds import errors
 from tapeds.filesystem import REAL
 from tapeds.state import files, locks
 
-Disk = Callable[..., Any]
+
+def work(fs: Any, directory: Path, name: str) -> None:
+    """One of the things that are done to ``a`` in ``directory``."""
+    path = str(directory / "a")
+    if name == "write":
+        files.write_text(fs, path, "new")
+    else:
+        files.remove(fs, path)
+
+
+def record(directory: Path, old: str | None, name: str, **how: Any) -> Recorder:
+    """The record of doing ``name``, from a durable beginning."""
+    for entry in directory.iterdir():
+        entry.unlink()
+    if old is not None:
+        (directory / "a").write_text(old)
+    recorder = Recorder(directory, **how)
+    work(recorder, directory, name)
+    return recorder
+
+
+def found(image: Image, directory: Path) -> str | None:
+    """What a loss of power has left of ``a``."""
+    content = image.files.get(str(directory / "a"))
+    return None if content is None else content.bytes().decode()
+
+
+def at_last(recorder: Recorder, directory: Path) -> set[str | None]:
+    """What a loss of power right after the work may leave of ``a``."""
+    disk = Disk(recorder.initial)
+    for change in recorder.log:
+        disk.advance(change)
+    return {found(image, directory) for image in disk.images()}
 
 
 @pytest.fixture
@@ -69,67 +102,53 @@ def test_nothing_else_is_left_in_the_directory(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_written_text_survives_a_loss_of_power(disk: Disk) -> None:
-    for old in ({}, {"a": b"old"}):
-        there = disk(old)
-        files.write_text(there, f"{there.directory}/a", "new")
-        assert [outcome.get("a") for outcome in there.outcomes()] == [b"new", b"new"]
+@pytest.mark.parametrize(("name", "result"), [("write", "new"), ("remove", None)])
+def test_what_was_done_survives_a_loss_of_power(tmp_path: Path, name: str, result: str | None) -> None:
+    assert at_last(record(tmp_path, "old", name), tmp_path) == {result}
 
 
-@pytest.mark.parametrize("skip", [0, 1])
-def test_no_fsync_of_writing_may_go(disk: Disk, skip: int) -> None:
-    there = disk({"a": b"old"}, skip=skip)
-    files.write_text(there, f"{there.directory}/a", "new")
-    assert there.fsyncs == 2
-    assert [outcome.get("a") for outcome in there.outcomes()] != [b"new", b"new"]
+def test_a_first_text_survives_a_loss_of_power(tmp_path: Path) -> None:
+    assert at_last(record(tmp_path, None, "write"), tmp_path) == {"new"}
 
 
-@pytest.mark.parametrize("old", [None, b"old"])
-def test_power_lost_at_any_call_of_writing_leaves_the_old_text_or_the_new(
-    disk: Disk, cut: type[BaseException], old: bytes | None
+@pytest.mark.parametrize(("name", "count"), [("write", 2), ("remove", 1)])
+def test_no_synchronisation_may_go(tmp_path: Path, name: str, count: int) -> None:
+    whole = record(tmp_path, "old", name)
+    assert len(whole.sync_sites) == count
+    for site in whole.sync_sites:
+        without = record(tmp_path, "old", name, ignore_sync=lambda other, site=site: other == site)
+        assert at_last(without, tmp_path) > at_last(whole, tmp_path), f"{site} is not needed"
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+@pytest.mark.parametrize(("name", "result"), [("write", "new"), ("remove", None)])
+def test_power_lost_at_any_moment_leaves_the_old_or_the_new(
+    tmp_path: Path, old: str | None, name: str, result: str | None
 ) -> None:
-    before = {} if old is None else {"a": old}
-    whole = disk(before)
-    files.write_text(whole, f"{whole.directory}/a", "new")
-    for point in range(len(whole.calls)):
-        there = disk(before, cut=point)
-        with pytest.raises(cut):
-            files.write_text(there, f"{there.directory}/a", "new")
-        for outcome in there.outcomes():
-            assert outcome.get("a") in (old, b"new"), f"lost at call {point}, {whole.calls[point]}"
+    recorder = record(tmp_path, old, name)
+    left = {found(image, tmp_path) for image in images(recorder.log, recorder.initial)}
+    assert left <= {old, result}
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_failure_at_any_call_of_writing_is_io_and_leaves_the_old_text_or_the_new(
-    disk: Disk, code: int
+@pytest.mark.parametrize(("name", "result"), [("write", "new"), ("remove", None)])
+def test_a_failure_of_any_call_is_io_and_leaves_the_old_or_the_new(
+    tmp_path: Path, code: int, name: str, result: str | None
 ) -> None:
-    whole = disk({"a": b"old"})
-    files.write_text(whole, f"{whole.directory}/a", "new")
-    for point, name in enumerate(whole.calls):
-        there = disk({"a": b"old"})
+    path = tmp_path / "a"
+    for point in range(record(tmp_path, "old", name).calls):
+
+        def fail(number: int, call: str, point: int = point) -> None:
+            if number == point:
+                raise OSError(code, os.strerror(code))
+
+        path.write_text("old")
+        recorder = Recorder(tmp_path, before=fail)
         with pytest.raises(errors.Io, match=f"/a: {os.strerror(code)}$"):
-            files.write_text(Failing(there, point, code), f"{there.directory}/a", "new")
-        assert Path(there.directory, "a").read_text() in ("old", "new"), name
-        leftovers = set(os.listdir(there.directory)) - {"a"}
-        assert not leftovers or name == "unlink", f"{leftovers} left by a failure of {name}"
-
-
-class Failing:
-    """Fails at one call and does it in every other."""
-
-    def __init__(self, fs: Any, point: int, code: int) -> None:
-        self._fs, self._point, self._code, self._count = fs, point, code, 0
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any) -> Any:
-            self._count += 1
-            if self._count - 1 == self._point:
-                if name == "close":
-                    self._fs.close(*arguments)  # a descriptor is gone also when close() fails
-                raise OSError(self._code, os.strerror(self._code))
-            return getattr(self._fs, name)(*arguments)
-
-        return call
+            work(recorder, tmp_path, name)
+        recorder.release()
+        assert (path.read_text() if path.exists() else None) in ("old", result)
+        assert {entry.name for entry in tmp_path.iterdir()} <= {"a"}, f"left by a failure of call {point}"
 
 
 def test_a_file_that_cannot_be_read_is_io(tmp_path: Path) -> None:
@@ -138,19 +157,6 @@ def test_a_file_that_cannot_be_read_is_io(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(errors.Io, match="Not a directory"):
         files.read_text(REAL, str(tmp_path / "a" / "b"))
-
-
-def test_a_removed_file_stays_removed_through_a_loss_of_power(disk: Disk) -> None:
-    there = disk({"a": b"old", "b": b"other"})
-    files.remove(there, f"{there.directory}/a")
-    assert [set(outcome) for outcome in there.outcomes()] == [{"b"}, {"b"}]
-
-
-def test_the_fsync_of_removing_may_not_go(disk: Disk) -> None:
-    there = disk({"a": b"old"}, skip=0)
-    files.remove(there, f"{there.directory}/a")
-    assert there.fsyncs == 1
-    assert "a" in there.lost()
 
 
 def test_removing_what_is_not_there_is_fine(tmp_path: Path) -> None:
@@ -183,17 +189,10 @@ def test_a_directory_that_exists_stays_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "x").exists()
 
 
-def test_a_directory_survives_a_loss_of_power(disk: Disk) -> None:
-    there = disk()
-    files.make_directory(there, f"{there.directory}/a")
-    assert [set(outcome) for outcome in there.outcomes()] == [{"a"}, {"a"}]
-
-
-def test_the_fsync_of_making_a_directory_may_not_go(disk: Disk) -> None:
-    there = disk(skip=0)
-    files.make_directory(there, f"{there.directory}/a")
-    assert there.fsyncs == 1
-    assert there.lost() == {}
+def test_the_name_of_a_new_directory_is_durable(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    files.make_directory(recorder, str(tmp_path / "a"))
+    assert [change.path for change in recorder.log if isinstance(change, SyncDirectory)] == [str(tmp_path)]
 
 
 def test_a_directory_without_a_parent_is_io(tmp_path: Path) -> None:

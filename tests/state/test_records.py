@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from support.powerloss import Disk, Recorder, images
 from tapeds import errors
 from tapeds.filesystem import REAL
 from tapeds.state import records
@@ -156,11 +157,23 @@ def test_an_intent_of_a_worker_is_read(tmp_path: Path) -> None:
     }
 
 
-def test_a_written_record_survives_a_loss_of_power(disk: Callable[..., Any]) -> None:
-    there = disk()
-    markers = records.Records(there, there.directory, records.OpenMarker, suffix="")
+def test_a_record_is_whole_or_not_there_at_every_loss_of_power(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    recorder = Recorder(tmp_path)
+    markers = records.open_markers(recorder, str(tmp_path))
     markers.put("vt0", MARKER)
-    for outcome in there.outcomes():
-        assert records.OpenMarker.model_validate_json(outcome["vt0"]) == MARKER
+    put = len(recorder.log)
     markers.remove("vt0")
-    assert [outcome.get("vt0") for outcome in there.outcomes()] == [None, None]
+    kept = 0
+    for image in images(recorder.log, recorder.initial, more_expected=[put]):
+        content = image.files.get(markers.path("vt0"))
+        if content is not None:
+            assert records.OpenMarker.model_validate_json(content.bytes()) == MARKER
+            kept += image.position == put
+        else:
+            assert image.position != put, "the record was to be durable"
+    assert kept
+    disk = Disk(recorder.initial)
+    for change in recorder.log:
+        disk.advance(change)
+    assert [set(image.files) for image in disk.images()] == [set()]
