@@ -3,8 +3,9 @@
 
 The rules that keep a busy or hostile bus from harming us stand here:
 
-* one read and at most `PER_TURN` messages for each turn of the event loop, one sender after the other;
-* a sender whose calls pile up is refused, the others are served;
+* in one turn of the event loop at most `PER_TURN` messages are handled, one sender after the other;
+* reading, which is cheap, goes ahead of handling, the calls of a sender that pile up are refused
+  unread, and what is left of them is handled slowly: so nobody waits behind somebody else's flood;
 * while the bus takes nothing from us, nothing more is taken from it, so that replies cannot pile up
   either (dbus-daemon stops reading from a service once 127 MiB of its messages wait for clients that
   do not read; it goes on when such a client is gone).
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 PER_TURN = 64                              # messages handled in one turn of the loop, and
 _SECONDS_PER_TURN = 0.01                   # the time after which no further one is begun
+_FLOOD_SECONDS = 0.005                     # so often senders whose calls pile up have their turn, and
+_FLOOD_PER_TURN = 8                        # so much of it is handled: reading must keep up with the bus
+_SECONDS_OF_READING = 0.01                 # in one turn, at most
 
 CALL_BYTES = 192 * 1024                    # of a call's body; the longest of the API has 64 KiB twice
 OTHER_BYTES = 16 * 1024 * 1024             # of the body of a reply or a signal
@@ -81,9 +85,10 @@ class Connection:
         self._listener = listener
         self._budget = Budget()
         self._inbox: Inbox[Frame | Gone] = Inbox()
-        self._reader = Reader(sock, self._wants)
+        self._reader = Reader(sock, self._wants, self._drops)
         self._reading = False
-        self._turn_due = False
+        self._turn_due: asyncio.Handle | None = None
+        self._flood_turn = 0.0                         # not before this time
         self._ended: BaseException | None = None       # the bus hung up; what had arrived is still handled
         self._serial = 0
         self._pending: dict[int, asyncio.Future[Frame]] = {}
@@ -194,24 +199,40 @@ class Connection:
                 return body_length <= OTHER_BYTES and self._listener.wants(frame)
         return False                       # of a kind to come: the specification says, ignore it
 
+    def _drops(self, sender: str) -> bool:
+        full = self._inbox.is_full(sender)
+        if full:
+            self._refused += 1
+            self._inbox.blame(sender)
+        return full
+
     def _objection(self, frame: Frame, body_length: int) -> str:
         if body_length > CALL_BYTES:
             return f"the arguments have {body_length} bytes, more than {CALL_BYTES}"
         if not self._inbox.has_room(frame.sender, body_length):
+            self._inbox.blame(frame.sender)
             return "too many calls of this connection wait already"
         if not frame.received.charge(self._budget, frame.sender):
             return "too many file descriptors of this connection wait already"
         return ""
 
     def _readable(self) -> None:
+        until = self.loop.time() + _SECONDS_OF_READING
         try:
-            frames = self._reader.read()
+            while self._reading and (frames := self._reader.read()) is not None:
+                for frame in frames:
+                    self._sort(frame)
+                if self._inbox.bytes > _INBOX_BYTES or self.loop.time() >= until:
+                    break
         except (OSError, wire.BrokenFrame) as exc:
             self.end(exc)
             return
-        for frame in frames:
-            self._sort(frame)
-        if not self._turn_due:
+        if isinstance(self._turn_due, asyncio.TimerHandle):
+            if not self._inbox.waits(flooding=False):
+                return
+            self._turn_due.cancel()
+            self._turn()
+        elif self._turn_due is None:
             self._turn()
 
     def _sort(self, frame: Frame) -> None:
@@ -230,30 +251,42 @@ class Connection:
             self._inbox.put(frame.sender, frame, 0)    # answered in its turn, like everything else
 
     def _turn(self) -> None:
-        self._turn_due = False
+        self._turn_due = None
         until = self.loop.time() + _SECONDS_PER_TURN
-        for _ in range(PER_TURN):
-            item = self._inbox.take()
-            if item is None:
-                break
-            if isinstance(item, Frame) and item.kind in (wire.RETURN, wire.ERROR):
-                self._settle(item)
-            else:
-                self._listener.handle(item)
+        left = PER_TURN
+        while left and (item := self._inbox.take(flooding=False)) is not None:
+            self._handle(item)
+            left -= 1
             if self.loop.time() >= until:
                 break
+        if self.loop.time() >= self._flood_turn:
+            self._flood_turn = self.loop.time() + _FLOOD_SECONDS
+            for _ in range(min(left, _FLOOD_PER_TURN)):
+                if (item := self._inbox.take(flooding=True)) is not None:
+                    self._handle(item)
         self._throttle()
         if self._inbox or self._ended is not None:
             self._schedule()
 
+    def _handle(self, item: Frame | Gone) -> None:
+        if isinstance(item, Frame) and item.kind in (wire.RETURN, wire.ERROR):
+            self._settle(item)
+        else:
+            self._listener.handle(item)
+
     def _schedule(self) -> None:
+        """Let a turn come: at once, or in a while where only those wait who send without pause."""
         if self.closed.done():
             return
         if self._ended is not None and not self._inbox:
             self.lose(self._ended)
-        elif not self._turn_due:
-            self._turn_due = True
-            self.loop.call_soon(self._turn)
+        elif self._inbox.waits(flooding=False):
+            if isinstance(self._turn_due, asyncio.TimerHandle):
+                self._turn_due.cancel()
+                self._turn_due = None
+            self._turn_due = self._turn_due or self.loop.call_soon(self._turn)
+        elif self._turn_due is None:
+            self._turn_due = self.loop.call_at(self._flood_turn, self._turn)
 
     def _settle(self, frame: Frame) -> None:
         future = self._pending.pop(frame.reply_serial, None)

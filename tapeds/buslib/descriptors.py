@@ -72,6 +72,10 @@ class Received:
         close_all(self.take_all())
 
 
+NOTHING = Received()
+"""No descriptors: what most messages carry."""
+
+
 def close_all(fds: Iterable[int]) -> None:
     """Close ``fds``; one that is closed already is ignored."""
     for fd in fds:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
-from urllib.parse import unquote
 
 from tapeds.buslib.calls import CallError, Error
 
@@ -34,12 +34,16 @@ def socket_names(address: str) -> list[str]:
             continue
         values = dict(option.partition("=")[::2] for option in options.split(","))
         if "path" in values:
-            names.append(unquote(values["path"]))
+            names.append(_unescape(values["path"]))
         elif "abstract" in values:
-            names.append("\0" + unquote(values["abstract"]))
+            names.append("\0" + _unescape(values["abstract"]))
     if not names:
         raise CallError(Error.NO_SERVER, f"{address!r} names no Unix socket of a bus")
     return names
+
+
+def _unescape(value: str) -> str:
+    return os.fsdecode(re.sub(rb"%([0-9A-Fa-f]{2})", lambda hex: bytes([int(hex[1], 16)]), os.fsencode(value)))
 
 
 async def connect(address: str) -> socket.socket:

@@ -16,48 +16,87 @@ CALLS_PER_SENDER = 256                 # dbus-daemon lets a client wait for 128 
 BYTES_PER_SENDER = 1024 * 1024
 
 
-class Inbox(Generic[T]):
-    """Items by sender, in order for each sender, taken from one sender after the other."""
+class _Queue(Generic[T]):
+    """What one sender has sent."""
+
+    __slots__ = ("bytes", "flooding", "items")
 
     def __init__(self) -> None:
-        self._queues: OrderedDict[str, deque[tuple[T, int]]] = OrderedDict()
-        self._bytes_of: dict[str, int] = {}
+        self.items: deque[tuple[T, int]] = deque()
+        self.bytes = 0
+        self.flooding = False
+
+
+class Inbox(Generic[T]):
+    """Items by sender, in order for each sender, taken from one sender after the other.
+
+    A sender whose queue ran over is flooding until the queue is empty; its items are taken apart
+    from all others, so that they can be left for later.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[str, _Queue[T]] = {}
+        self._turns: tuple[OrderedDict[str, None], OrderedDict[str, None]] = (OrderedDict(), OrderedDict())
         self.bytes = 0
         """Of all items that wait."""
 
     def __bool__(self) -> bool:
         return bool(self._queues)
 
+    def waits(self, *, flooding: bool) -> bool:
+        """Whether anything waits of senders that flood, or of all others."""
+        return bool(self._turns[flooding])
+
+    def is_full(self, sender: str) -> bool:
+        """Whether as many calls of ``sender`` wait as may."""
+        queue = self._queues.get(sender)
+        return queue is not None and len(queue.items) >= CALLS_PER_SENDER
+
     def has_room(self, sender: str, size: int) -> bool:
         """Whether one more method call of ``sender`` may wait."""
         queue = self._queues.get(sender)
         if queue is None:
             return True
-        return len(queue) < CALLS_PER_SENDER and self._bytes_of[sender] + size <= BYTES_PER_SENDER
+        return len(queue.items) < CALLS_PER_SENDER and queue.bytes + size <= BYTES_PER_SENDER
+
+    def blame(self, sender: str) -> None:
+        """``sender`` has sent more than may wait."""
+        queue = self._queues.get(sender)
+        if queue is not None and not queue.flooding:
+            queue.flooding = True
+            del self._turns[False][sender]
+            self._turns[True][sender] = None
 
     def put(self, sender: str, item: T, size: int) -> None:
         """Let ``item`` wait behind everything else of ``sender``."""
-        self._queues.setdefault(sender, deque()).append((item, size))
-        self._bytes_of[sender] = self._bytes_of.get(sender, 0) + size
+        queue = self._queues.get(sender)
+        if queue is None:
+            queue = self._queues[sender] = _Queue()
+            self._turns[False][sender] = None
+        queue.items.append((item, size))
+        queue.bytes += size
         self.bytes += size
 
-    def take(self) -> T | None:
-        """The next item: the oldest of the sender that has waited longest."""
-        if not self._queues:
+    def take(self, *, flooding: bool) -> T | None:
+        """The next item of senders that flood, or of all others: of whoever has waited longest."""
+        turns = self._turns[flooding]
+        if not turns:
             return None
-        sender, queue = self._queues.popitem(last=False)
-        item, size = queue.popleft()
+        sender, _ = turns.popitem(last=False)
+        queue = self._queues[sender]
+        item, size = queue.items.popleft()
+        queue.bytes -= size
         self.bytes -= size
-        if queue:
-            self._queues[sender] = queue           # behind all other senders
-            self._bytes_of[sender] -= size
+        if queue.items:
+            turns[sender] = None       # behind all other senders
         else:
-            del self._bytes_of[sender]
+            del self._queues[sender]
         return item
 
     def take_all(self) -> list[T]:
         """Everything that waits."""
         items = []
-        while (item := self.take()) is not None:
-            items.append(item)
+        for flooding in (False, True):
+            while (item := self.take(flooding=flooding)) is not None:
+                items.append(item)
         return items

@@ -10,7 +10,7 @@ that is where the faults of both libraries lie.
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import importlib.machinery
 import io
 import os
 import sys
@@ -42,7 +42,7 @@ def _load(*names: str) -> list[types.ModuleType]:
     """Import modules of the library without running the ``__init__`` of its package."""
     bare: types.ModuleType | None = None
     if LIBRARY not in sys.modules:
-        spec = importlib.util.find_spec(LIBRARY)
+        spec = importlib.machinery.PathFinder.find_spec(LIBRARY)
         if spec is None:
             raise ModuleNotFoundError(f"No module named {LIBRARY!r}", name=LIBRARY)
         bare = types.ModuleType(LIBRARY)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""From the socket to frames: one read a turn of the loop, whatever waits.
+"""From the socket to frames, one read at a time.
 
-Both libraries read until the socket is empty, so that one client who sends without pause stops
-everything else; dbus-next also gives up the connection over one odd message.
+Both libraries read and handle until the socket is empty, so that one client who sends without
+pause stops everything else; dbus-next also gives up the connection over one odd message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tapeds.buslib import wire
 from tapeds.buslib.descriptors import Received, close_all
 from tapeds.buslib.wire import Frame
 
-CHUNK = 64 * 1024                      # bytes taken from the socket in one turn
+_CHUNK = 32 * 1024                     # bytes taken from the socket at once
 _MOST_FDS = 253                        # the kernel sends no more with one message
 _ANCILLARY = socket.CMSG_SPACE(_MOST_FDS * array.array("i").itemsize)
 
@@ -30,12 +30,15 @@ class Reader:
 
     ``wants`` is asked, with the frame and the length of its body, as soon as a header is there.
     Where it says no, the body is thrown away as it comes; the frame is then returned only if it
-    has a ``refusal``.
+    has a ``refusal``.  ``drops`` is asked before that about calls that need no answer, and is given
+    their sender: True throws them away without making a frame of them.
     """
 
-    def __init__(self, sock: socket.socket, wants: Callable[[Frame, int], bool]) -> None:
+    def __init__(self, sock: socket.socket, wants: Callable[[Frame, int], bool],
+                 drops: Callable[[str], bool]) -> None:
         self._sock = sock
         self._wants = wants
+        self._drops = drops
         self._buffer = bytearray()
         self._batches: deque[list[int]] = deque()      # descriptors whose message is not complete
         self._frame: Frame | None = None               # its header is parsed, its body is still to come
@@ -43,15 +46,15 @@ class Reader:
         self._body_length = 0
         self._skipping = 0                             # bytes of an unwanted body still to come
 
-    def read(self) -> list[Frame]:
-        """The messages that are complete after one more read; none when nothing is there.
+    def read(self) -> list[Frame] | None:
+        """The messages that are complete after one more read; None when nothing was there.
 
         Raises ConnectionEnded, OSError, wire.BrokenFrame: the connection is of no use any more.
         """
         try:
-            data, ancillary, flags, _ = self._sock.recvmsg(CHUNK, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = self._sock.recvmsg(_CHUNK, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
-            return []
+            return None
         self._take_descriptors(ancillary, truncated=bool(flags & socket.MSG_CTRUNC))
         if not data:
             raise ConnectionEnded("the bus has closed the connection")
@@ -97,6 +100,8 @@ class Reader:
             self._header_length, self._body_length = wire.lengths(self._buffer, at)
             if there < self._header_length:
                 return 0
+            if self._is_chaff(at):
+                return self._skip(None, there, frames)
             frame = wire.parse_header(bytes(self._buffer[at : at + self._header_length]))
             self._adopt_descriptors(frame)
             if not self._wants(frame, self._body_length):
@@ -110,10 +115,17 @@ class Reader:
         frames.append(frame)
         return whole
 
-    def _skip(self, frame: Frame, there: int, frames: list[Frame]) -> int:
-        frame.received.close()
-        if frame.refusal:
-            frames.append(frame)
+    def _is_chaff(self, at: int) -> bool:
+        if self._buffer[at + 1] != wire.CALL or not self._buffer[at + 2] & wire.NO_REPLY:
+            return False
+        fields = wire.remembered(self._buffer, at, self._header_length)
+        return fields is not None and not fields.fd_count and self._drops(fields.sender)
+
+    def _skip(self, frame: Frame | None, there: int, frames: list[Frame]) -> int:
+        if frame is not None:
+            frame.received.close()
+            if frame.refusal:
+                frames.append(frame)
         whole = self._header_length + self._body_length
         if there < whole:
             self._skipping = whole - there

@@ -9,10 +9,11 @@ Ref: D-Bus Specification, "Message Format"
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from tapeds.buslib.descriptors import Received
+from tapeds.buslib.descriptors import NOTHING, Received
 
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 
@@ -23,7 +24,9 @@ FIXED = 16                             # bytes before the header fields, their l
 _PROTOCOL = 1
 LONGEST = 128 * 1024 * 1024            # of a whole message; no bus sends more
 
-_ENDIAN = {ord("l"): "<", ord("B"): ">"}
+_LITTLE = ord("l")
+_ENDIAN = {_LITTLE: "<", ord("B"): ">"}
+_LENGTHS = {mark: struct.Struct(order + "III").unpack_from for mark, order in _ENDIAN.items()}
 _FIELDS = {
     1: ("path", "o"), 2: ("interface", "s"), 3: ("member", "s"),
     4: ("error_name", "s"), 5: ("reply_serial", "u"), 6: ("destination", "s"),
@@ -54,20 +57,20 @@ class Frame:
     signature: str = ""
     fd_count: int = 0
     raw: bytes = b""                   # the whole message, without header fields that nobody knows
-    received: Received = field(default_factory=Received)
+    received: Received = NOTHING
     refusal: str = ""                  # why it must be refused without being read
-    wishes: list[Any] = field(default_factory=list)    # the subscriptions that a signal may fulfil
+    wishes: Sequence[Any] = ()         # the subscriptions that a signal may fulfil
 
 
-def lengths(data: bytes | bytearray | memoryview, at: int) -> tuple[int, int]:
+def lengths(data: bytes | bytearray, at: int) -> tuple[int, int]:
     """Length of the header (padding included) and of the body of the message that begins at ``at``.
 
     Raises BrokenFrame.
     """
-    order = _ENDIAN.get(data[at])
-    if order is None or data[at + 3] != _PROTOCOL:
+    unpack = _LENGTHS.get(data[at])
+    if unpack is None or data[at + 3] != _PROTOCOL:
         raise BrokenFrame("the bus sent something that is no message")
-    body, _, fields = struct.unpack_from(order + "III", data, at + 4)
+    body, _, fields = unpack(data, at + 4)
     header = FIXED + (fields + 7 & ~7)
     if header + body > LONGEST:
         raise BrokenFrame(f"the bus sent a message of {header + body} bytes")
@@ -136,19 +139,57 @@ def parse_header(data: bytes) -> Frame:
     ignored, dbus-next gives up the connection over them.
     Raises BrokenFrame.
     """
+    serial, length = struct.unpack_from(_ENDIAN[data[0]] + "II", data, 8)
+    fields = remembered(data, 0, len(data))
+    if fields is not None:
+        return Frame(data[1], data[2], serial, *fields, raw=data)
+    frame = Frame(data[1], data[2], serial, raw=data)
     try:
-        return _parse_header(data)
+        known = _read_fields(frame, data, FIXED + length)
     except (IndexError, struct.error, UnicodeDecodeError, RecursionError) as exc:
         raise BrokenFrame(f"the bus sent a header that cannot be read: {exc}") from exc
+    if known and not frame.reply_serial and len(data) <= _REMEMBERED_BYTES and data[0] == _LITTLE:
+        _remember(data, frame)
+    return frame
 
 
-def _parse_header(data: bytes) -> Frame:
+class Fields(NamedTuple):
+    """The header fields of a message, in the order in which `Frame` has them."""
+
+    path: str
+    interface: str | None
+    member: str
+    error_name: str
+    reply_serial: int
+    destination: str
+    sender: str
+    signature: str
+    fd_count: int
+
+
+_REMEMBERED = 512                      # headers, of at most
+_REMEMBERED_BYTES = 512                # each
+_headers: dict[bytes, Fields] = {}
+
+
+def remembered(data: bytes | bytearray, at: int, length: int) -> Fields | None:
+    """The fields of the header of ``length`` bytes at ``at``, if an equal one was read before."""
+    return _headers.get(bytes(data[at + 12 : at + length])) if data[at] == _LITTLE else None
+
+
+def _remember(data: bytes, frame: Frame) -> None:
+    """Keep what was read: whoever sends a thousand calls sends a thousand equal headers."""
+    if len(_headers) >= _REMEMBERED:
+        _headers.clear()
+    _headers[data[12:]] = Fields(*(getattr(frame, name) for name in Fields._fields))
+
+
+def _read_fields(frame: Frame, data: bytes, end: int) -> bool:
+    """Put the header fields into ``frame``; False if there were unknown ones, which are then cut out."""
     walk = _Walk(data)
-    _, serial, fields_length = struct.unpack_from(walk.order + "III", data, 4)
-    frame = Frame(data[1], data[2], serial)
     kept: list[bytes] = []
-    unknown = False
-    at, end = FIXED, FIXED + fields_length
+    known = True
+    at = FIXED
     while at < end:
         at += -at % 8
         begin = at
@@ -165,14 +206,15 @@ def _parse_header(data: bytes) -> Frame:
             value, at = int(walk.unpack(data, at)[0]), at + 4
         else:
             _, at = walk.skip(signature, 0, at)
-            unknown = True
+            known = False
             continue
         setattr(frame, name, value)
         kept.append(data[begin:at])
     if at != end:
         raise BrokenFrame("the header is longer than it says")
-    frame.raw = _rebuild(data, walk.order, kept) if unknown else data
-    return frame
+    if not known:
+        frame.raw = _rebuild(data, walk.order, kept)
+    return known
 
 
 def _rebuild(data: bytes, order: str, kept: list[bytes]) -> bytes:

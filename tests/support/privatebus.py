@@ -86,7 +86,7 @@ class PrivateBus:
         config.write_text(_CONFIG.format(
             socket=self._socket,
             policy=_policy(policy_xml),
-            limits="\n  ".join(f'<limit name="{name}">{value}</limit>' for name, value in (limits or {}).items()),
+            limits=" ".join(f'<limit name="{key}">{value}</limit>' for key, value in (limits or {}).items()),
         ))
         folder.chmod(0o755)            # other users are to reach the socket
         command = _broker(config, self._socket) if broker else _daemon(config)
