@@ -9,10 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.daemon import Daemon
-
 from benchmarks.measure import Row, Table, at_most, children, memory, voluntary_switches
 from benchmarks.world import RING, World
+from support.daemon import Daemon
 
 MIB = 1 << 20
 

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support.daemon import Daemon
-
 from benchmarks.measure import children, cpu_seconds
+from support.daemon import Daemon
 
 ROOT = Path(__file__).parent.parent
 

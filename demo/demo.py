@@ -18,9 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.daemon import Daemon
-
 from independent import reader
+from support.daemon import Daemon
 
 MIB = 1 << 20
 AT_LEAST = 200 * MIB

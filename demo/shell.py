@@ -9,9 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from support.daemon import Daemon
-
 from demo import CONFIG
+from support.daemon import Daemon
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support import plan
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
@@ -67,36 +68,14 @@ def test_every_source_file_names_its_licence() -> None:
     assert without == []
 
 
-def test_the_plan_names_every_room_and_every_room_exists() -> None:
-    plan = (ROOT / "docs/architecture.md").read_text()
-    block = re.search(r"```\ntapeds/\n(.*?)```", plan, re.DOTALL)
-    assert block is not None, "docs/architecture.md has no tree of tapeds/"
-    named: set[str] = set()
-    room = ""
-    for line in block.group(1).splitlines():
-        match = re.match(r"( +)([A-Za-z0-9_]+(?:/|\.py))(?: |$)", line)
-        if match is None:
-            continue
-        depth, name = len(match.group(1)), match.group(2)
-        if name.endswith("/"):
-            room = name
-            named.add(name)
-        else:
-            named.add((room if depth > 2 else "") + name)
-    there = {
-        str(path.relative_to(ROOT / "tapeds"))
-        for path in SOURCES
-        if path.is_relative_to(ROOT / "tapeds") and path.name != "__init__.py"
-    }
-    rooms = {f"{path.name}/" for path in (ROOT / "tapeds").iterdir() if (path / "__init__.py").exists()}
-    assert named == there | rooms
+def test_the_plan_names_every_room_and_file_as_they_are() -> None:
+    assert plan.parts()[1] == plan.tree(), "./dev plan writes the list in docs/architecture.md anew"
 
 
 def test_the_layers_of_the_plan_are_the_layers_that_are_checked() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     layers = next(c["layers"] for c in settings["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
-    plan = (ROOT / "docs/architecture.md").read_text()
-    drawn = re.search(r"```\n(daemon \| cli.*?)```", plan, re.DOTALL)
+    drawn = re.search(r"```\n(daemon \| cli.*?)```", plan.PAGE.read_text(), re.DOTALL)
     assert drawn is not None, "docs/architecture.md does not list the layers"
     assert [line.strip() for line in drawn.group(1).strip().splitlines()] == layers
 
