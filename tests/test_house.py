@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from support import plan
 
 ROOT = Path(__file__).parent.parent
