@@ -128,9 +128,7 @@ class Handler(logging.Handler):
                 return
             except OSError:
                 pass  # the journal is away: better on stderr than lost
-        stream = self._stream or sys.stderr
-        stream.write(line(record.levelno, text, fields) + "\n")
-        stream.flush()
+        (self._stream or sys.stderr).write(line(record.levelno, text, fields) + "\n")
 
 
 def priority(level: int) -> int:

@@ -318,6 +318,24 @@ def test_the_journal_is_the_target_where_stderr_is_its_stream(
     assert journal.target() == target
 
 
+def test_without_a_stderr_the_target_is_not_the_journal(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(fd: int) -> None:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(journal, "SOCKET", str(tmp_path))
+    monkeypatch.setattr(os, "fstat", refuse)
+    journal.setup("tapedsd", send=setup.journal.send)
+    assert journal.target() == "console"
+
+
+def test_a_handler_begins_with_lines(setup: Setup) -> None:
+    handler = journal.Handler("tapedsd", stream=setup.stream, send=setup.journal.send)
+    handler.handle(logging.makeLogRecord({"msg": "hello", "levelno": logging.INFO}))
+    assert setup.lines() == ["INFO hello"]
+
+
 def test_the_identifier_is_told(setup: Setup) -> None:
     journal.setup("other", stream=setup.stream)
     assert journal.identifier() == "other"
