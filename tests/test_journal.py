@@ -325,8 +325,9 @@ def test_without_a_stderr_the_target_is_not_the_journal(
         raise OSError(9, "Bad file descriptor")
 
     monkeypatch.setattr(journal, "SOCKET", str(tmp_path))
-    monkeypatch.setattr(os, "fstat", refuse)
-    journal.setup("tapedsd", send=setup.journal.send)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", refuse)
+        journal.setup("tapedsd", send=setup.journal.send)
     assert journal.target() == "console"
 
 
