@@ -118,8 +118,7 @@ def explain(exc: Exception, incoming: Incoming) -> tuple[str, str]:
 
 def _parse(incoming: Incoming, face: Face, method: Method) -> _Request:
     """Raises CallError InvalidArgs, errors.InvalidOption."""
-    wanted = "".join(arg.type for arg in method.inputs)
-    if incoming.signature != wanted:
+    if incoming.signature != method.in_signature:
         usage = ", ".join(f"{arg.name} {arg.type}" for arg in method.inputs)
         raise CallError(Error.INVALID_ARGS, f"{method.name} takes ({usage}), not {incoming.signature!r}")
     arguments: list[Any] = []

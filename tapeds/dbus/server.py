@@ -9,6 +9,7 @@ first.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ from tapeds.dbus.polkit import Polkit
 from tapeds.dbus.standard import OBJECT_MANAGER, PROPERTIES, Standard
 from tapeds.dbus.tree import Tree
 from tapeds.errors import Cancelled, LimitsExceeded
+
+log = logging.getLogger(__name__)
 
 MAXIMUM_PENDING = 64
 """Method calls of one connection that may wait for their answer at the same time."""
@@ -60,9 +63,7 @@ class Server:
         for face in faces:
             self._changes.begin(face, described[face.interface])
         if path.startswith(names.ROOT_PATH + "/"):
-            self._bus.emit(
-                names.ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}", [path, described]
-            )
+            self._emit(names.ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}", [path, described])
 
     def unexport(self, path: str) -> None:
         """Take the object at ``path`` away, and tell it."""
@@ -71,7 +72,7 @@ class Server:
         for face in faces.values():
             self._changes.end(face)
         if faces and path.startswith(names.ROOT_PATH + "/"):
-            self._bus.emit(names.ROOT_PATH, OBJECT_MANAGER, "InterfacesRemoved", "oas", [path, list(faces)])
+            self._emit(names.ROOT_PATH, OBJECT_MANAGER, "InterfacesRemoved", "oas", [path, list(faces)])
 
     def touch(self, face: Face) -> None:
         """Properties of ``face`` may have changed; what has is told in this turn of the loop."""
@@ -81,12 +82,18 @@ class Server:
         """Send a signal of ``face``, behind the changes that led to it."""
         self._changes.flush()
         about = self._tree.interfaces[face.interface].signals[member]
-        signature = "".join(arg.type for arg in about.args)
-        self._bus.emit(face.path, face.interface, member, signature, list(values))
+        self._emit(face.path, face.interface, member, about.signature, list(values))
 
     def _announce(self, face: Face, changed: Values, invalidated: list[str]) -> None:
         body = [face.interface, changed, invalidated]
-        self._bus.emit(face.path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
+        self._emit(face.path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
+
+    def _emit(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
+        """Send a signal; one that does not fit its type is our own fault and harms nothing else."""
+        try:
+            self._bus.emit(path, interface, member, signature, body)
+        except CallError:
+            log.exception("signal %s of %s cannot be sent", member, path)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -178,8 +185,12 @@ class Server:
         for index, arg in enumerate(method.outputs):
             if arg.type == "h":
                 body[index], fds = len(fds), [*fds, body[index]]
-        signature = "".join(arg.type for arg in method.outputs)
-        self._bus.reply(call, signature, body, fds=fds)
+        try:
+            self._bus.reply(call, method.out_signature, body, fds=fds)
+        except CallError as exc:
+            if exc.name == Error.INVALID_ARGS:         # of ours, not of the caller's
+                raise TypeError(f"the answer of {method.name} does not fit {method.out_signature}") from exc
+            raise
 
     def _fail(self, call: Incoming, name: str, text: str) -> None:
         self._changes.flush()
@@ -197,6 +208,6 @@ class Server:
 
 
 def _check_signature(call: Incoming, method: Method) -> None:
-    wanted = "".join(arg.type for arg in method.inputs)
-    if call.signature != wanted:
-        raise CallError(Error.INVALID_ARGS, f"{method.name} takes {wanted!r}, not {call.signature!r}")
+    if call.signature != method.in_signature:
+        text = f"{method.name} takes {method.in_signature!r}, not {call.signature!r}"
+        raise CallError(Error.INVALID_ARGS, text)

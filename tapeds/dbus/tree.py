@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-from tapeds.buslib import CallError, Error, Variant
+from tapeds.buslib import CallError, Error, Variant, check
 from tapeds.buslib.schema import Interface, Property
 from tapeds.dbus import convert
 from tapeds.dbus.face import Face
@@ -82,13 +82,14 @@ class Tree:
         return Variant(about.type, convert.text(value) if about.type == "s" else value)
 
     def values(self, face: Face, *, emitting: bool = False) -> dict[str, Variant]:
-        """Every property of ``face`` whose getter works; ``emitting``: only those that announce changes."""
+        """Every property of ``face`` that can be sent; ``emitting``: only those that announce changes."""
         found: dict[str, Variant] = {}
         for name, about in self.interfaces[face.interface].properties.items():
             if emitting and about.emits in _CONSTANT:
                 continue
             try:
-                found[name] = self.value(face, name)
+                (value,) = check("v", [self.value(face, name)])
+                found[name] = value
             except Exception as exc:
                 self._complain(face, name, exc)
         return found

@@ -189,6 +189,36 @@ def test_one_getter_that_fails_is_left_out_and_the_rest_is_there(
     assert len(told) == 1
 
 
+def test_a_property_of_another_type_than_the_api_says_spoils_nothing_else(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(scene: Any) -> None:
+        await scene.listen()
+        scene.service.drives["lto0"].change(capacity_bytes=-1, state="busy")
+        await scene.settle()
+        assert [unwrap(signal.body[1]) for signal in scene.signals] == [{"State": "busy"}]
+        assert "CapacityBytes" not in (await scene.managed())[LTO0][names.DRIVE]
+        error = await refused(scene.get(LTO0, names.DRIVE, "CapacityBytes"))
+        assert error.name == "org.tapeds1.Error.Internal"
+
+    play(story)
+    assert "property CapacityBytes" in caplog.text
+
+
+def test_a_signal_that_cannot_be_sent_harms_nothing_else(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(scene: Any) -> None:
+        await scene.listen()
+        scene.service.drives["lto0"].durability_lost.emit((-1, 5))
+        scene.service.drives["lto0"].durability_lost.emit((1, 5))
+        await scene.settle()
+        assert [signal.body for signal in scene.signals] == [[1, 5]]
+
+    play(story)
+    assert "DurabilityLost" in caplog.text
+
+
 def test_log_level_is_set_by_root_and_told_by_its_getter(play: Play) -> None:
     async def story(scene: Any) -> None:
         path, face = names.LOG_CONTROL_PATH, names.LOG_CONTROL

@@ -25,7 +25,7 @@ _SERVES = " serves "
 
 
 def shipped_policy(*further: str) -> str:
-    """The shipped bus policy; the user of this process may own the name, and ``further`` elements say more."""
+    """The shipped bus policy; our own user may own the name, too, and ``further`` elements say more."""
     text = (CHECKOUT / "dbus" / "org.tapeds1.conf").read_text()
     own = f'<policy user="{os.geteuid()}"><allow own="org.tapeds1"/></policy>'
     return text.replace("</busconfig>", "\n".join([own, *further, "</busconfig>"]))
