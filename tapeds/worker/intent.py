@@ -80,10 +80,10 @@ class IntentFile:
         self._write(intent)
 
     def clear(self) -> None:
-        """Everything is durable: remove the file.  Raises Io.
+        """Everything is durable: remove the file.
 
-        The removal itself need not be durable: an intent that comes back after a loss of power
-        speaks of a file that is closed, and goes again.
+        The removal itself need not be durable, nor need it work: an intent that is still there at the
+        next start speaks of a file that is closed, and goes then.
         """
         if self.pending is None:
             return
@@ -92,7 +92,8 @@ class IntentFile:
         except FileNotFoundError:
             pass  # somebody has tidied up; there is nothing to remove
         except OSError as exc:
-            raise self._failed("remove", exc) from exc
+            log.warning("cannot remove the write intent %s: %s; no data are lost", self.path, exc.strerror)
+            return
         self.pending = None
         self.begun_here = False
 

@@ -10,7 +10,7 @@ import socket
 import sys
 
 import tapeds
-from tapeds.errors import Failed, Internal, InvalidState, MalformedData, TapeError
+from tapeds.errors import Failed, Internal, InvalidState, TapeError
 from tapeds.filesystem import REAL, FileSystem
 from tapeds.names import Field
 from tapeds.worker import messages, operations, recovery
@@ -199,18 +199,22 @@ class Worker:
 def _recover(lease: Lease, control: Control) -> str:
     """Close what a crash has left open; what was done, or why not.  The device can be used in any case."""
     knowledge = lease.knowledge
-    begin = ""
+    text = ""
     try:
-        if intent := lease.intents.load():
-            label = intent.label_text or "a tape"
-            begin = f"the write of file {intent.file} on {label} was interrupted and is not closed: "
+        lease.intents.load()
         text = recovery.recover(lease, control.poll)
+    except TapeError as error:
+        knowledge.fail(error)
+        intent = lease.intents.pending
+        text = f"{recovery.interrupted(intent)} and is not closed: {error}" if intent else str(error)
+        log.warning("%s: %s", lease.name, text, extra={Field.DRIVE: lease.spec.name})
+        if intent is not None:
+            return text                           # where the tape stands after that is not proved
+    try:
         if knowledge.loaded:
             knowledge.arrive()
     except TapeError as error:
-        knowledge.fail(error)
-        log.warning("%s: %s%s", lease.name, begin, error, extra={Field.DRIVE: lease.spec.name})
-        return f"{begin}{error}" if begin or isinstance(error, MalformedData) else ""
+        knowledge.fail(error)                     # whoever wants something of the tape will hear it
     return text
 
 

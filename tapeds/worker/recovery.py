@@ -57,10 +57,9 @@ def recover(lease: Lease, poll: Poll) -> str:
     intent = lease.intents.pending
     if intent is None:
         return ""
-    label = intent.label_text or "a tape"
-    begin = f"the write of file {intent.file} on {label} was interrupted"
+    begin = interrupted(intent)
     if other := _other_medium(lease, intent):
-        return f"{begin}; {other}, so it is still open: load {label} to have it closed"
+        return f"{begin}; {other}, so it is still open: load {_label(intent)} to have it closed"
     last = None
     file = intent.file
     buffer = memoryview(bytearray(BLOCK))
@@ -72,6 +71,15 @@ def recover(lease: Lease, poll: Poll) -> str:
     lease.knowledge.in_file = False
     lease.knowledge.arrive()
     return f"{begin}; {end}"
+
+
+def interrupted(intent: Intent) -> str:
+    """What the intent says: the beginning of every sentence about it."""
+    return f"the write of file {intent.file} on {_label(intent)} was interrupted"
+
+
+def _label(intent: Intent) -> str:
+    return intent.label_text or "the tape without label"
 
 
 def _other_medium(lease: Lease, intent: Intent) -> str:

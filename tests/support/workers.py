@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tapeds
+from support.powerloss import PowerCut
 from tapeds.filesystem import REAL, FileSystem
 from tapeds.worker import messages
 from tapeds.worker.main import run
@@ -35,6 +36,7 @@ from tapeds.worker.messages import (
     State,
 )
 
+POWER_CUT = -1                        # the status of a worker in a thread that was cut off
 PATIENCE = 30.0                       # seconds after which a worker that says nothing fails the test
 MIB = 1024 * 1024
 
@@ -232,12 +234,15 @@ class Bench:
         return self._peer(ours)
 
     def thread(self, fs: FileSystem = REAL, *, stop_fd: int = -1) -> Peer:
-        """A worker in this process, on the file system ``fs``."""
+        """A worker in this process, on the file system ``fs``; a `PowerCut` ends it as a kill would."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
         def body() -> None:
             with theirs:
-                self.statuses.append(run(theirs, fs, stop_fd=stop_fd))
+                try:
+                    self.statuses.append(run(theirs, fs, stop_fd=stop_fd))
+                except PowerCut:
+                    self.statuses.append(POWER_CUT)
 
         thread = threading.Thread(target=body)
         thread.start()
@@ -252,6 +257,13 @@ class Bench:
     def opened(self, **changes: Any) -> Peer:
         """A worker process that has opened the drive."""
         peer = self.process()
+        peer.greet()
+        peer.open(self.spec(**changes))
+        return peer
+
+    def opened_in_thread(self, fs: FileSystem = REAL, **changes: Any) -> Peer:
+        """A worker in this process that has opened the drive."""
+        peer = self.thread(fs)
         peer.greet()
         peer.open(self.spec(**changes))
         return peer

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -335,10 +336,10 @@ def test_a_cancel_before_the_tape_moves_writes_nothing(bench: Bench, peer: Peer)
     read_end, write_end = os.pipe()
     before = peer.ask("list-files")
     # Both packets are in the socket before the worker looks at the first.
-    os.kill(bench.processes[-1].pid, 19)
+    os.kill(bench.processes[-1].pid, signal.SIGSTOP)
     number = peer.begin("write-file", read_end, name="x")
     peer.send(Cancel(number))
-    os.kill(bench.processes[-1].pid, 18)
+    os.kill(bench.processes[-1].pid, signal.SIGCONT)
     os.close(read_end)
     with pytest.raises(Refusal, match="Cancelled"):
         peer.end(number)
@@ -367,10 +368,10 @@ def test_a_cancel_that_comes_at_once_stops_before_anything_moves(
     bench: Bench, peer: Peer, operation: str, arguments: dict[str, object]
 ) -> None:
     before = peer.state
-    os.kill(bench.processes[-1].pid, 19)
+    os.kill(bench.processes[-1].pid, signal.SIGSTOP)
     number = peer.begin(operation, **arguments)
     peer.send(Cancel(number))
-    os.kill(bench.processes[-1].pid, 18)
+    os.kill(bench.processes[-1].pid, signal.SIGCONT)
     with pytest.raises(Refusal, match="Cancelled: cancelled by the caller"):
         peer.end(number)
     assert peer.state == before
