@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from tapeds.errors import Internal, LimitsExceeded, TapeError
@@ -17,6 +18,8 @@ from tapeds.names import NO_PATH
 
 LINGER_SECONDS = 60.0
 JOBS_PER_CONNECTION = 16
+ENDED_PER_CONNECTION = 32
+"""So many ended jobs of a connection linger: ten thousand small files must not fill memory and bus."""
 
 Body = Callable[[Job], Awaitable[Result]]
 
@@ -24,7 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class Registry:
-    """Starts jobs, numbers them from 1 and keeps them `LINGER_SECONDS` beyond their end."""
+    """Starts jobs, numbers them from 1 and keeps them `LINGER_SECONDS` beyond their end.
+
+    Of each connection the last `ENDED_PER_CONNECTION` are kept.
+    """
 
     def __init__(
         self, *, linger_seconds: float = LINGER_SECONDS, clock: Callable[[], float] = time.time
@@ -36,6 +42,7 @@ class Registry:
         self._jobs: dict[int, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._farewells: dict[int, asyncio.TimerHandle] = {}
+        self._lingering: dict[str, deque[Job]] = {}
         self._last = 0
 
     def check_limit(self, owner: Caller) -> None:
@@ -126,8 +133,17 @@ class Registry:
     def _ended(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
         self._farewells[job.id] = loop.call_later(self._linger_seconds, self._forget, job)
+        lingering = self._lingering.setdefault(job.owner.name, deque())
+        lingering.append(job)
+        if len(lingering) > ENDED_PER_CONNECTION:
+            self._forget(lingering[0])
 
     def _forget(self, job: Job) -> None:
-        self._farewells.pop(job.id, None)
+        if (timer := self._farewells.pop(job.id, None)) is not None:
+            timer.cancel()
+        lingering = self._lingering[job.owner.name]
+        lingering.remove(job)
+        if not lingering:
+            del self._lingering[job.owner.name]
         self._jobs.pop(job.id, None)
         self.removed.emit(job)

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from tapeds import errors
-from tapeds.jobs.registry import JOBS_PER_CONNECTION
+from tapeds.jobs.registry import ENDED_PER_CONNECTION, JOBS_PER_CONNECTION, Registry
 
 
 async def test_jobs_are_numbered_from_1_and_a_number_comes_once(work) -> None:
@@ -36,6 +36,22 @@ async def test_a_job_can_be_asked_for_a_while_after_its_end(work) -> None:
     await asyncio.sleep(0.1)
     assert removed == [job]
     assert work.registry.all() == []
+
+
+async def test_of_each_connection_the_last_ended_jobs_are_kept(work) -> None:
+    work.registry = Registry(linger_seconds=3600)
+    removed = []
+    work.registry.removed.connect(removed.append)
+    jobs = []
+    other = work.start(owner=work.bert)
+    work.end.set_result({})
+    for _ in range(ENDED_PER_CONNECTION + 3):
+        jobs.append(work.start())
+        work.end.set_result({})
+        await jobs[-1].ended()
+    assert work.registry.all() == [other, *jobs[3:]]
+    assert removed == jobs[:3]
+    work.registry.close()
 
 
 async def test_a_job_is_there_before_whoever_started_it_hears_of_it(work) -> None:
