@@ -11,10 +11,9 @@ from collections.abc import Callable
 
 from tapeds.buslib import Variant
 from tapeds.dbus.face import Face
-from tapeds.dbus.tree import Tree
+from tapeds.dbus.tree import Plain, Tree
 
-Values = dict[str, Variant]
-Announce = Callable[[Face, Values, list[str]], None]
+Announce = Callable[[Face, dict[str, Variant], list[str]], None]
 """Send PropertiesChanged of a face: changed values, names of invalidated properties."""
 
 
@@ -24,13 +23,13 @@ class Changes:
     def __init__(self, tree: Tree, announce: Announce) -> None:
         self._tree = tree
         self._announce = announce
-        self._said: dict[Face, Values] = {}
+        self._said: dict[Face, Plain] = {}
         self._touched: dict[Face, None] = {}
         self._flush: asyncio.Handle | None = None
 
-    def begin(self, face: Face, said: Values) -> None:
-        """``face`` is exported now; its properties were announced as ``said``."""
-        self._said[face] = dict(said)
+    def begin(self, face: Face) -> None:
+        """``face`` is exported now, and its properties are told as they are."""
+        self._said[face] = self._tree.announced(face)
 
     def end(self, face: Face) -> None:
         """``face`` is not exported any more."""
@@ -56,11 +55,16 @@ class Changes:
 
     def _compare(self, face: Face) -> None:
         said = self._said[face]
-        now = self._tree.values(face, emitting=True)
-        changed = {name: value for name, value in now.items() if said.get(name) != value}
+        now = self._tree.announced(face)
+        changed = {name: value for name, value in now.items() if name not in said or said[name] != value}
         if not changed:
             return
-        said.update(changed)
+        self._said[face] = now
         about = self._tree.interfaces[face.interface].properties
         invalidated = [name for name in changed if about[name].emits == "invalidates"]
-        self._announce(face, {n: v for n, v in changed.items() if n not in invalidated}, invalidated)
+        for name in invalidated:
+            del changed[name]
+        if values := self._tree.wrap(face, changed):
+            self._announce(face, values, invalidated)
+        elif invalidated:
+            self._announce(face, {}, invalidated)

@@ -196,6 +196,8 @@ def free_variant(value: Any, depth: int = 0) -> Variant:
 
 
 def _variant(within: str, key: str, value: Any) -> Variant:
+    if isinstance(value, Variant):
+        return value
     signature = _signature(within, key, value)
     match signature:
         case None:

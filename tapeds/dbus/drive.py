@@ -45,7 +45,7 @@ class DriveFace(Face):
             "Session": lambda: unit.session.path if unit.session else names.NO_PATH,
             "LockHolder": unit.lock_holder,
             "MediaState": lambda: unit.media_state,
-            "Media": lambda: convert.to_wire(unit.media),
+            "Media": lambda: unit.media,
             "PositionKnown": lambda: unit.position_known,
             "FileNumber": lambda: unit.file_number,
             "BlockNumber": lambda: unit.block_number,

@@ -90,11 +90,10 @@ class Exports:
     def _touch(self, face: Face, _: object) -> None:
         self._server.touch(face)
 
-    def _job_completed(self, face: Face, job: Job) -> None:
+    def _job_completed(self, face: JobFace, job: Job) -> None:
         self._server.touch(self._manager)
-        data = convert.to_wire(job.result_data)
-        name = convert.error_name(job.error_name)
-        self._server.signal(face, "Completed", job.result, name, convert.text(job.error_message), data)
+        name, text = convert.error_name(job.error_name), convert.text(job.error_message)
+        self._server.signal(face, "Completed", job.result, name, text, face.result())
 
     def _job_removed(self, job: Job) -> None:
         self._server.touch(self._manager)

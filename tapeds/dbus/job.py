@@ -33,6 +33,10 @@ class _OfAJob(Face):
 class JobFace(_OfAJob):
     interface = names.JOB
 
+    def __init__(self, job: Job) -> None:
+        self._sent: tuple[object, Wire] = (None, {})
+        super().__init__(job)
+
     def properties(self) -> Mapping[str, Getter]:
         job = self._job
         return {
@@ -53,12 +57,18 @@ class JobFace(_OfAJob):
             "BytesTotal": lambda: job.bytes_total,
             "Rate": lambda: job.rate,
             "Message": lambda: job.message,
-            "Prompt": lambda: convert.to_wire(job.prompt),
+            "Prompt": lambda: job.prompt,
             "Result": lambda: job.result,
             "ErrorName": lambda: convert.error_name(job.error_name),
             "ErrorMessage": lambda: job.error_message,
-            "ResultData": lambda: convert.to_wire(job.result_data),
+            "ResultData": self.result,
         }
+
+    def result(self) -> Wire:
+        """The result as it is sent, made once: a list of files is long, and it is sent three times."""
+        if self._sent[0] is not self._job.result_data:
+            self._sent = (self._job.result_data, convert.to_wire(self._job.result_data))
+        return self._sent[1]
 
     async def Cancel(self, call: Call, options: Options) -> None:
         """Stop the job where it can be stopped."""
@@ -66,7 +76,8 @@ class JobFace(_OfAJob):
 
     async def Wait(self, call: Call, options: Options) -> Wire:
         """The job's result once it has ended, or its error."""
-        return convert.to_wire(await self._job.wait())
+        await self._job.wait()
+        return self.result()
 
 
 class TransferFace(_OfAJob):

@@ -19,7 +19,7 @@ from tapeds.buslib.schema import Interface, Method, Property
 from tapeds.dbus import authorization, boundary, convert, options
 from tapeds.dbus.boundary import Boundary
 from tapeds.dbus.callers import Callers
-from tapeds.dbus.changes import Changes, Values
+from tapeds.dbus.changes import Changes
 from tapeds.dbus.face import Face
 from tapeds.dbus.polkit import Polkit
 from tapeds.dbus.standard import OBJECT_MANAGER, PROPERTIES, Standard
@@ -61,7 +61,7 @@ class Server:
         self._tree.add(path, faces)
         described = self._tree.described(path)
         for face in faces:
-            self._changes.begin(face, described[face.interface])
+            self._changes.begin(face)
         if path.startswith(names.ROOT_PATH + "/"):
             self._emit(names.ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}", [path, described])
 
@@ -84,7 +84,7 @@ class Server:
         about = self._tree.interfaces[face.interface].signals[member]
         self._emit(face.path, face.interface, member, about.signature, list(values))
 
-    def _announce(self, face: Face, changed: Values, invalidated: list[str]) -> None:
+    def _announce(self, face: Face, changed: dict[str, Variant], invalidated: list[str]) -> None:
         body = [face.interface, changed, invalidated]
         self._emit(face.path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
 

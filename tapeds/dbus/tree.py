@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tapeds.buslib import CallError, Error, Variant, check
 from tapeds.buslib.schema import Interface, Property
@@ -14,7 +15,10 @@ from tapeds.dbus.face import Face
 log = logging.getLogger(__name__)
 
 Faces = Mapping[str, Face]
-_CONSTANT = frozenset({"false", "const"})
+Plain = dict[str, Any]
+"""Properties as the getters give them: plain Python values, dictionaries with kebab-case keys."""
+
+_SILENT = frozenset({"false", "const"})
 
 
 class Tree:
@@ -25,6 +29,10 @@ class Tree:
         self._objects: dict[str, Faces] = {}
         self._complained: set[tuple[str, str]] = set()
         self._checked: set[type[Face]] = set()
+        self._announced = {
+            name: tuple(known.name for known in interface.properties.values() if known.emits not in _SILENT)
+            for name, interface in interfaces.items()
+        }
 
     @property
     def paths(self) -> Iterable[str]:
@@ -76,23 +84,47 @@ class Tree:
         raise CallError(Error.UNKNOWN_PROPERTY, f"{path} has no property {name}{within}")
 
     def value(self, face: Face, name: str) -> Variant:
-        """One property.  Raises whatever its getter raises."""
-        about = self.interfaces[face.interface].properties[name]
-        value = face.getters[name]()
-        return Variant(about.type, convert.text(value) if about.type == "s" else value)
+        """One property as it is sent.  Raises whatever its getter raises."""
+        return self._wrap(face, name, face.getters[name]())
 
-    def values(self, face: Face, *, emitting: bool = False) -> dict[str, Variant]:
-        """Every property of ``face`` that can be sent; ``emitting``: only those that announce changes."""
+    def values(self, face: Face) -> dict[str, Variant]:
+        """Every property of ``face`` that can be sent."""
+        return self.wrap(face, self._read(face, face.getters))
+
+    def announced(self, face: Face) -> Plain:
+        """The properties of ``face`` whose changes are told, as its getters give them."""
+        return self._read(face, self._announced[face.interface])
+
+    def wrap(self, face: Face, plain: Plain) -> dict[str, Variant]:
+        """``plain`` as it is sent; what does not fit its type is left out."""
         found: dict[str, Variant] = {}
-        for name, about in self.interfaces[face.interface].properties.items():
-            if emitting and about.emits in _CONSTANT:
-                continue
+        for name, value in plain.items():
             try:
-                (value,) = check("v", [self.value(face, name)])
-                found[name] = value
+                variant = self._wrap(face, name, value)
+                check("v", [variant])
+            except Exception as exc:
+                self._complain(face, name, exc)
+            else:
+                found[name] = variant
+        return found
+
+    def _read(self, face: Face, wanted: Iterable[str]) -> Plain:
+        found: Plain = {}
+        for name in wanted:
+            try:
+                value = face.getters[name]()
+                found[name] = dict(value) if isinstance(value, dict) else value    # it may go on changing
             except Exception as exc:
                 self._complain(face, name, exc)
         return found
+
+    def _wrap(self, face: Face, name: str, value: Any) -> Variant:
+        kind = self.interfaces[face.interface].properties[name].type
+        if kind == "s":
+            return Variant("s", convert.text(value))
+        if kind == "a{sv}":
+            return Variant("a{sv}", convert.to_wire(value))
+        return Variant(kind, value)
 
     def managed(self, root: str) -> dict[str, dict[str, dict[str, Variant]]]:
         """What GetManagedObjects of the object manager at ``root`` answers."""
