@@ -37,6 +37,7 @@ class Folder:
             self._lock_fd = fs.open(self.path_of(layout.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             self._lock(lock_timeout)
             self._remove_temporaries()
+            self.sync()                        # a killed predecessor may not have come to it
         except (FileNotFoundError, NotADirectoryError) as exc:
             self.close()
             raise DeviceGone(

@@ -166,18 +166,12 @@ class Tape:
 
     def end_file(self, *, durable: bool) -> None:
         """End the file being written and go to the next; ``durable``: with everything before."""
-        writer = self.writer
-        if writer is not None:
-            with self._access(self.file):
-                if durable:
-                    writer.sync()
-                else:
-                    writer.settle()
-            self._written(writer)
-            self._close()
-        self.file, self._block = self.file + 1, 0
         if durable:
             self.sync()
+        elif self.writer is not None:
+            with self._access(self.file):
+                self.writer.settle()
+        self.seek(self.file + 1)
 
     def sync(self) -> None:
         """Make everything written durable: blocks, files and their count."""
@@ -212,7 +206,7 @@ class Tape:
         with self._access(layout.index_name(self.label)):
             if files < self.files:
                 self._store_index(files)
-            # Also what a crash has left over: the index without it may not be durable yet.
+            # Also where the index was lowered before: synchronising may have failed then.
             if self._leftover:
                 self._folder.sync()
             while self._leftover:

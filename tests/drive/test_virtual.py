@@ -598,9 +598,26 @@ def test_a_failed_write_ends_the_file_with_the_blocks_it_has(folder: Path, open_
     assert station.drive.position() == Position(0, 2)
     with pytest.raises(Io):
         station.drive.write_block(memoryview(blocks[2]))
-    with pytest.raises(Io):
-        station.drive.write_filemarks(1)
+    for immediate in (True, False):
+        with pytest.raises(Io):
+            station.drive.write_filemarks(1, immediate=immediate)
     assert station.read_file(0) == blocks[:2]
+
+
+def test_a_filemark_without_waiting_waits_for_the_order_of_blocks_only(folder: Path, open_at: OpenAt) -> None:
+    fs = CallingOs()
+    station = open_at(folder, fs=fs)
+    station.load_new("AAA")
+    station.drive.write_block(memoryview(tape_block(0, "a", end=True)))
+    fs.calls.clear()
+    station.drive.write_filemarks(1, immediate=True)
+    assert "fdatasync" not in fs.calls
+    assert "fsync" not in fs.calls
+    for block in tape_file("b", 3):
+        station.drive.write_block(memoryview(block))
+    fs.calls.clear()
+    station.drive.write_filemarks(1, immediate=True)
+    assert [call for call in fs.calls if call != "stat"] == ["fdatasync", "pwritev", "close"]
 
 
 def test_a_short_write_is_completed(folder: Path, open_at: OpenAt) -> None:

@@ -21,7 +21,7 @@ import pytest
 import tapeds.drive.virtual
 import tapeds.vtape
 from independent import reader
-from support.powerloss import Disk, NeverSynchronised, Recorder, images
+from support.powerloss import Disk, NeverSynchronised, PowerCut, Recorder, images
 from support.vtapes import Station, open_station, tape_block, tape_file
 from tapeds.errors import TapeError
 from tapeds.vtape import BLOCK
@@ -201,6 +201,43 @@ def first_fault(story: Story, folder: Path, scratch: Path, *, also_open: bool) -
     return "", count
 
 
+def first_fault_after_a_kill(tmp_path: Path, **options: Callable[..., object]) -> str:
+    """The script is cut off at a call, the next program appends a file, and the power fails."""
+    calls: list[str] = []
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    play(undisturbed, before=lambda call, name: calls.append(name))
+    new = tape_file("after the kill", 2)
+    for killed in [number for number, name in enumerate(calls) if name in ("unlink", "fsync")]:
+
+        def before(call: int, name: str, killed: int = killed) -> None:
+            if call == killed:
+                raise PowerCut
+
+        victim, scratch = tmp_path / "victim", tmp_path / "scratch"
+        victim.mkdir()
+        story = Story(Recorder(victim, before=before, **options))
+        with pytest.raises(PowerCut):
+            script(open_station(victim, fs=story.recorder), story)
+        story.recorder.release()
+        begin = len(story.recorder.log)
+        station = open_station(victim, fs=story.recorder)
+        station.load_new("AAA")
+        station.drive.locate_end()
+        story.complete.append(new)
+        station.write(new)
+        station.close()
+        for image in images(story.recorder.log, story.recorder.initial, since=begin):
+            scratch.mkdir()
+            image.write_to(scratch, victim)
+            faults = [*faults_on_disk(scratch, story.promised(begin), story.complete)]
+            shutil.rmtree(scratch)
+            if faults:
+                return f"killed at call {killed}, then without {image.lost}: {faults[0]}"
+        shutil.rmtree(victim)
+    return ""
+
+
 # --- the tests ----------------------------------------------------------------------------------
 
 
@@ -222,7 +259,8 @@ def wanted_syncs() -> set[str]:
     found = set()
     for source in sources:
         for number, line in enumerate(source.read_text().splitlines(), start=1):
-            if re.search(r"\.f(data)?sync\(|_folder\.sync\(\)", line) and source.name != "folder.py":
+            pattern = r"self\.sync\(\)" if source.name == "folder.py" else r"\.fdatasync\(|folder\.sync\(\)"
+            if re.search(pattern, line):
                 found.add(f"{source.name}:{number}")
     return found
 
@@ -236,6 +274,8 @@ def test_every_single_synchronisation_is_needed(folder: Path, tmp_path: Path) ->
         again.mkdir()
         story = play(again, ignore_sync=lambda here, site=site: here == site)
         fault, _ = first_fault(story, again, tmp_path / "scratch", also_open=False)
+        if not fault:
+            fault = first_fault_after_a_kill(tmp_path, ignore_sync=lambda here, site=site: here == site)
         assert fault, f"nothing is lost without the synchronisation in {site}"
         print(f"{site}: {fault}")
         shutil.rmtree(again)
@@ -292,6 +332,11 @@ def close(station: Station) -> None:
         station.close()
     except TapeError:
         pass  # it may fail again
+
+
+def test_a_killed_program_and_a_loss_of_power_in_the_next_one(tmp_path: Path) -> None:
+    """What a killed program had not synchronised is not relied upon by the next."""
+    assert first_fault_after_a_kill(tmp_path) == ""
 
 
 def test_two_crashes_in_a_row_are_as_harmless_as_one(folder: Path, tmp_path: Path) -> None:

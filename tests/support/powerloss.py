@@ -441,9 +441,9 @@ def _apply(change: Change, names: dict[str, int], contents: dict[int, Content], 
 
 
 def images(
-    log: list[Change], initial: dict[str, bytes], *, more_expected: Collection[int] = ()
+    log: list[Change], initial: dict[str, bytes], *, since: int = 0, more_expected: Collection[int] = ()
 ) -> Iterator[Image]:
-    """Every different state that a loss of power at any moment of ``log`` may leave.
+    """Every different state that a loss of power at any moment of ``log`` from ``since`` on may leave.
 
     A state that may come about at several moments is given for the first only; but again after each
     of the positions ``more_expected``, at which what a test asks of a directory has become more.
@@ -453,7 +453,7 @@ def images(
     for position in range(len(log) + 1):
         if position in more_expected:
             seen.clear()
-        for image in disk.images():
+        for image in disk.images() if position >= since else ():
             key = image.key()
             if key not in seen:
                 seen.add(key)
