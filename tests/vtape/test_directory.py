@@ -86,7 +86,7 @@ def test_a_lock_file_that_cannot_be_opened_is_named(folder: Path) -> None:
 
 def test_temporary_files_of_a_crash_are_removed_and_nothing_else(folder: Path, open_at: OpenAt) -> None:
     left_over = ("drive-status.tmp_a1B2c3", "tape-AAA.tmp_000000", ".tapeds-slots.tmp_ffffff")
-    others = ("notes.tmp_a1B2c3", "tape-AAA.tmp_12345", "tape-AAA.orig", "tapefile-0-AAA.json", "tape-AAA.json")
+    others = ("notes.tmp_a1B2c3", "tape-AAA.tmp_12345", "tapefile-0-AAA.json", "tape-AAA.json")
     for name in left_over + others:
         (folder / name).touch()
     open_at(folder)
