@@ -232,6 +232,11 @@ class Client:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    async def settle(self) -> None:
+        """Let signals that have arrived be handled first: they may be behind the caller in the loop."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+
     async def line_from(self, descriptor: int) -> str:
         """One line typed on the terminal ``descriptor``; "" at its end."""
         loop = asyncio.get_running_loop()

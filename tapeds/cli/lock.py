@@ -69,7 +69,7 @@ async def lock(client: Client, words: tuple[str, ...], reason: str, wait: int, f
 
 async def _held(client: Client, drive: Drive, session: str, command: list[str]) -> int:
     """Run ``command`` under the lease, and give it back."""
-    keeper = _Keeper(client, session)
+    keeper = Keeper(client, session)
     renewing = client.spawn(keeper.renew())
     try:
         environment = {**os.environ, SESSION_VARIABLE: session, DRIVE_VARIABLE: drive.name}
@@ -81,6 +81,7 @@ async def _held(client: Client, drive: Drive, session: str, command: list[str]) 
             ) from error
         client.on_signal = lambda number: _pass_on(process, number)
         status = await client.in_thread(process.wait)
+        await client.settle()  # a Ctrl-C that ended the command was for the command
     finally:
         renewing.cancel()
         client.on_signal = None
@@ -108,7 +109,7 @@ def _why(failure: Failure) -> str:
     return failure.text
 
 
-class _Keeper:
+class Keeper:
     """Renews a lease for as long as it runs."""
 
     def __init__(self, client: Client, session: str) -> None:

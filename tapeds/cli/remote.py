@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tapeds import names
-from tapeds.cli.failure import Failure
+from tapeds.cli.failure import Failure, from_error
 
 if TYPE_CHECKING:
     from tapeds.cli.client import Client, Json
@@ -43,7 +43,7 @@ class Device:
         Raises Failure, also where the person has asked to stop.
         """
         if self.client.interrupted:
-            raise Failure("cancelled", full_name=names.ERROR_PREFIX + "Cancelled")
+            raise from_error(names.ERROR_PREFIX + "Cancelled", "cancelled")
         given = {key.replace("_", "-"): value for key, value in options.items() if value is not None}
         if self.session:
             given["session"] = self.session
@@ -85,7 +85,7 @@ class Drive(Device):
         properties = await self.properties()
         path = str(properties.get("Changer", names.NO_PATH))
         if path == names.NO_PATH:
-            raise Failure(f"{self.name} has no changer", full_name=names.ERROR_PREFIX + "NoChanger")
+            raise from_error(names.ERROR_PREFIX + "NoChanger", f"{self.name} has no changer")
         return Changer(self.client, path, self.session), int(properties["ChangerDriveNumber"])
 
 

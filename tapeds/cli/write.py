@@ -155,7 +155,7 @@ async def _give(client: Client, source: Source, job: str, pipe: int, stop: Stop)
         why = failure.text
     except OSError as error:
         why = f"{source.described}: {error.strerror}"
-    await client.sleep(0)  # a Ctrl-C that came with the end comes before it
+    await client.settle()  # a Ctrl-C that came with the end comes before it
     if stop.is_set() or client.interrupted:
         return why
     await _close(client, job, copied if not why else None)

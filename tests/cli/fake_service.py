@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,7 @@ class Job:
             "Operation": V("s", operation),
             "Objects": V("ao", [drive]),
             "State": V("s", "running"),
+            "StartTime": V("t", int(time.time() * 1_000_000)),
         }
 
 
@@ -87,6 +89,7 @@ class FakeService:
         self.version = __version__
         self.permissions = {"org.tapeds1.data.read": "yes", "org.tapeds1.media.erase": "yes"}
         self.config_errors: list[str] = []
+        self.devices: list[dict[str, Variant]] = []
         self.drives: dict[str, dict[str, Variant]] = {
             "vt0": {
                 "Type": V("s", "virtual"),
@@ -96,8 +99,7 @@ class FakeService:
             "lto0": {"Type": V("s", "lto"), "ConfiguredPath": V("s", "/dev/sg0")},
         }
         self.received = b""  # what the last WriteFile took
-        self.renewals: list[tuple[str, str] | None] = []  # what Renew answers, in order; then always well
-        self._address = address
+        self.address = address
         self._jobs: dict[str, Job] = {}
         self._sessions: dict[str, dict[str, Variant]] = {}
         self._ready = threading.Event()
@@ -114,6 +116,12 @@ class FakeService:
         self.plans[member] = Plan(**plan)
         return self.plans[member]
 
+    def lease(self, drive: str) -> str:
+        """A lease of ``drive`` that somebody has."""
+        path = names.session_path(len(self._sessions) + 1)
+        self._sessions[path] = {"Drive": V("o", drive)}
+        return path
+
     def called(self, member: str) -> list[Call]:
         return [call for call in self.calls if call.member == member]
 
@@ -125,7 +133,7 @@ class FakeService:
 
     async def _run(self) -> None:
         self._over = asyncio.Event()
-        self.bus = await Bus.connect(self._address)
+        self.bus = await Bus.connect(self.address)
         self.bus.serve(self._handle)
         await self.bus.request_name(names.BUS_NAME)
         self._ready.set()
@@ -144,6 +152,8 @@ class FakeService:
             self.bus.fail(call, *plan.refused)
             return
         match call.member:
+            case "GetAll" if arguments[0] == names.SESSION and call.path not in self._sessions:
+                self.bus.fail(call, "org.freedesktop.DBus.Error.UnknownObject", f"no object {call.path}")
             case "GetAll" if arguments[0] == names.TRANSFER and not self._moves_data(call.path):
                 self.bus.fail(call, "org.freedesktop.DBus.Error.UnknownInterface", "this job carries no data")
             case "GetAll":
@@ -158,6 +168,10 @@ class FakeService:
                 self.bus.fail(call, names.ERROR_PREFIX + "NoSuchDrive", f"no drive is called {arguments[0]}")
             case "GetPermissions":
                 self._reply(call, "a{ss}", [self.permissions])
+            case "ScanDevices":
+                self._reply(call, "aa{sv}", [self.devices])
+            case "Reload":
+                self._reply(call, "t", [7])
             case "GetStatus":
                 self._reply(call, "a{sv}", [plan.result])
             case "Acquire":
@@ -165,8 +179,6 @@ class FakeService:
             case "Release":
                 self._sessions.pop(call.path, None)
                 self._reply(call)
-            case "Renew":
-                self._renew(call)
             case "Wait":
                 self._spawn(self._wait(call))
             case "Cancel":
@@ -240,13 +252,6 @@ class FakeService:
         path = names.session_path(len(self._sessions) + 1)
         self._sessions[path] = {"Drive": V("o", call.path), "Reason": V("s", options.get("reason", ""))}
         self._reply(call, "o", [path])
-
-    def _renew(self, call: Incoming) -> None:
-        answer = self.renewals.pop(0) if self.renewals else None
-        if answer:
-            self.bus.fail(call, *answer)
-        else:
-            self._reply(call, "t", [0])
 
     # --- jobs -------------------------------------------------------------------------------------
 

@@ -47,12 +47,12 @@ class Terminal:
             preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
-        self._raw = ""
+        self.raw = ""
 
     @property
     def screen(self) -> str:
         """Everything that was shown so far, without the escape sequences."""
-        return _ESCAPES.sub("", self._raw).replace("\r\n", "\n")
+        return _ESCAPES.sub("", self.raw).replace("\r\n", "\n")
 
     def expect(self, pattern: str, seconds: float = PATIENCE_SECONDS) -> re.Match[str]:
         """Read until ``pattern`` has been shown."""
@@ -98,5 +98,5 @@ class Terminal:
             piece = os.read(self._ours, 65536)
         except OSError:  # nobody has the terminal open any more
             return False
-        self._raw += piece.decode(errors="replace")
+        self.raw += piece.decode(errors="replace")
         return bool(piece)
