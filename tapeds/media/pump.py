@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from tapeds.media.header import BLOCK, HEADER, PAYLOAD
 
+QUICK_SECONDS = 0.002        # a block in less than this is faster than any tape
+
 _FEWEST = 4                  # blocks of a ring, however small it is asked for
 _VECTOR = 5                  # payload areas per call: a full pipe of 1 MiB
 
@@ -25,7 +27,7 @@ class Thresholds:
 
     start: int = 1               # at hand before the first is written
     refill: int = 1              # at hand (reading: free) before the drive goes on after it had to stop
-    ahead: int = 1               # at hand that are enough while the drive is quick; beyond, memory is slower
+    ahead: int = 1               # at hand that are enough while the drive is quick: they stay in the cache
 
 
 class Ring:
@@ -129,9 +131,9 @@ class Outflow:
         return len(self._free)
 
     @property
-    def pending(self) -> bool:
-        """Whether something waits for the caller."""
-        return bool(self._pending)
+    def pending(self) -> int:
+        """How many blocks wait for the caller."""
+        return len(self._pending)
 
     def block(self) -> memoryview:
         """Where the next block goes."""

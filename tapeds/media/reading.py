@@ -8,11 +8,13 @@ the caller has all that can be had of a damaged or incomplete file, and still kn
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from tapeds.drive.base import Drive
 from tapeds.errors import Incomplete, MalformedData, TapeError, Value
+from tapeds.media import pump
 from tapeds.media.control import Control
 from tapeds.media.descriptors import Sink, open_sink
 from tapeds.media.header import HEADER, FileHeader, Kind, kind_of
@@ -67,6 +69,8 @@ class _Read:
         self.control = control
         self.outflow = Outflow(ring)
         self.refill = min(ring.thresholds.refill, self.outflow.free)
+        self.ahead = ring.thresholds.ahead
+        self.quick = True                            # the drive answers faster than a tape could
         self.hasher = hashlib.sha256() if plan.digest else None
         self.header = FileHeader()
         self.kind = Kind.UNKNOWN
@@ -114,6 +118,8 @@ class _Read:
         """Whether there is more to read and room for it; a drive that had to stop waits for more room."""
         if self.fault is not None or self.reader.ended:
             return False
+        if self.quick and self.outflow.pending >= self.ahead:
+            return False
         if self.outflow.free == 0 and not self.stopped:
             self.stopped = True
             self.stops += 1
@@ -124,8 +130,10 @@ class _Read:
     def _read_block(self) -> None:
         block = self.outflow.block()
         first = self.reader.block == 0
+        began = time.monotonic()
         try:
             header = self.reader.read(block)
+            self.quick = time.monotonic() - began < pump.QUICK_SECONDS
             if header is None:
                 return
             start = self._open(block[HEADER : HEADER + header.size]) if first else 0

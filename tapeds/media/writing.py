@@ -15,13 +15,12 @@ from dataclasses import dataclass
 
 from tapeds.drive.base import Drive
 from tapeds.errors import EndOfMedia, Incomplete, InvalidOption, InvalidState, TapeError, Value
+from tapeds.media import pump
 from tapeds.media.control import Control
 from tapeds.media.descriptors import Source, open_source
 from tapeds.media.header import HEADER, PAYLOAD
 from tapeds.media.pump import Inflow, Ring
 from tapeds.media.stream import BlockWriter
-
-QUICK_SECONDS = 0.002        # a block in less than this is faster than any tape
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ class _Write:
         before = self.writer.early_warning
         began = time.monotonic()
         self.writer.write(block)
-        self.quick = time.monotonic() - began < QUICK_SECONDS
+        self.quick = time.monotonic() - began < pump.QUICK_SECONDS
         self.inflow.drop()
         self.running = True
         if self.writer.early_warning and not before:

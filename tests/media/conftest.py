@@ -17,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tapeds.drive.base import DriveStatus, Mark, Position
 from tapeds.errors import BlockTooLarge, EndOfData, EndOfMedia, WriteProtected
 from tapeds.media.header import BLOCK, HEADER, PAYLOAD, BlockHeader
 from tapeds.media.pump import Ring, Thresholds
+
+# How long an example takes says something of the machine only.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -219,7 +224,8 @@ class Pipe:
         self.reader, self.writer = os.pipe()
         fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 1 << 20)
         self._open = {self.reader, self.writer}
-        self._threads: list[threading.Thread] = []
+        self._givers: list[threading.Thread] = []
+        self._takers: list[threading.Thread] = []
         self.got = bytearray()
 
     def close(self, fd: int) -> None:
@@ -243,7 +249,7 @@ class Pipe:
             if close:
                 self.close(self.writer)
 
-        self._start(run)
+        self._givers.append(_started(run))
 
     def take_all(self, *, piece: int = 1 << 20) -> None:
         """Take everything out of the pipe from a thread; it is in `got` after `join`."""
@@ -252,21 +258,32 @@ class Pipe:
             while data := os.read(self.reader, piece):
                 self.got += data
 
-        self._start(run)
-
-    def _start(self, run: Callable[[], None]) -> None:
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        self._threads.append(thread)
+        self._takers.append(_started(run))
 
     def join(self) -> None:
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive()
+        """Wait until everything has been taken."""
+        _join(self._takers)
 
     def end(self) -> None:
-        for fd in list(self._open):
-            self.close(fd)
+        """Close both ends, but none under a thread that still uses it: its number would be another pipe's."""
+        if self._takers:
+            self.close(self.writer)
+            _join(self._takers)
+        self.close(self.reader)
+        _join(self._givers)
+        self.close(self.writer)
+
+
+def _started(run: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.fixture

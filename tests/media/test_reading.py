@@ -19,7 +19,7 @@ from tapeds.errors import (
     MediumError,
     UnexpectedFilemark,
 )
-from tapeds.media import header
+from tapeds.media import header, pump
 from tapeds.media.header import BLOCK, PAYLOAD, FileHeader, Kind
 from tapeds.media.transfer import ReadPlan, read_file
 
@@ -195,6 +195,13 @@ def test_what_stands_before_a_damaged_place_is_delivered(failed, make_drive, pip
 # --- the caller -----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def slow_drive(monkeypatch):
+    """No block is read quickly: the ring is filled."""
+    monkeypatch.setattr(pump, "QUICK_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("slow_drive")
 @pytest.mark.parametrize("owned", [True, False])
 @pytest.mark.parametrize("piece", [1000, 65536, 1 << 20])
 def test_a_slow_consumer_gets_all(make_drive, pipe, control, noise, blocks_of, make_ring, owned, piece):
@@ -218,6 +225,22 @@ def test_a_slow_consumer_gets_all(make_drive, pipe, control, noise, blocks_of, m
     assert set(control.waited_for) == {(pipe.writer, True)}
 
 
+def test_a_quick_drive_is_not_read_ahead_of(make_drive, pipe, control, blocks_of, ring, monkeypatch):
+    """What it has can be had at any time: one block waits beside the full pipe, not a whole ring."""
+    monkeypatch.setattr(pump, "QUICK_SECONDS", 3600)
+    drive = make_drive([blocks_of(bytes(12 * PAYLOAD))])
+    blocks = []
+
+    def take(_):
+        blocks.append(drive.position().block)
+        pipe.got.extend(os.read(pipe.reader, PAYLOAD))
+
+    control.waits.extend([take] * 20)
+    read_file(drive, pipe.writer, True, ReadPlan(), control, ring)
+    assert blocks[:3] == [5, 6, 7]
+
+
+@pytest.mark.usefixtures("slow_drive")
 def test_a_drive_that_had_to_stop_goes_on_when_enough_blocks_are_free(
     make_drive, pipe, control, blocks_of, make_ring
 ):

@@ -23,7 +23,7 @@ from tapeds.errors import (
     MediumError,
     WriteProtected,
 )
-from tapeds.media import writing
+from tapeds.media import pump
 from tapeds.media.control import Commit
 from tapeds.media.header import BLOCK, PAYLOAD, FileHeader
 from tapeds.media.transfer import WritePlan, write_file
@@ -516,7 +516,7 @@ def test_a_stop_behind_early_warning_writes_one_block_only(failed, drive, pipe, 
 
 
 def test_with_a_reserve_so_much_is_still_taken_and_written(failed, drive, pipe, noise, monkeypatch):
-    monkeypatch.setattr(writing, "QUICK_SECONDS", 3600)     # then at most 5 blocks are at hand at any time
+    monkeypatch.setattr(pump, "QUICK_SECONDS", 3600)     # then at most 5 blocks are at hand at any time
     drive.warn_from, drive.early_warning_reserve = 2, 3 * PAYLOAD
     data = noise(20 * PAYLOAD)
     pipe.give_all(data)
@@ -645,7 +645,7 @@ def test_a_slow_drive_lets_the_ring_fill_and_a_quick_one_does_not(
     write, drive, pipe, control, monkeypatch, seconds, left
 ):
     """Between two blocks the pipe is drained; for a quick drive only when nothing is at hand."""
-    monkeypatch.setattr(writing, "QUICK_SECONDS", seconds)
+    monkeypatch.setattr(pump, "QUICK_SECONDS", seconds)
     in_pipe = []
 
     def on_write():
