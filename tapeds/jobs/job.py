@@ -69,7 +69,7 @@ class Job:
         self.owner = owner
         self.session = session
         self.transfer = transfer
-        self.cancelable = cancelable
+        self._cancelable = cancelable
         self.detached = detached
         self.facts: dict[str, str] = {}     # journal fields beside the job's own
         self.start_time = int(clock() * 1_000_000)
@@ -111,6 +111,11 @@ class Job:
         return str(self.error) if self.error else ""
 
     @property
+    def cancelable(self) -> bool:
+        """Whether a cancel would be accepted now."""
+        return self._cancelable and self.state not in ("canceling", "finished")
+
+    @property
     def finished(self) -> bool:
         """Whether the job has ended."""
         return self.state == "finished"
@@ -137,7 +142,7 @@ class Job:
 
         Raises JobFinished, AlreadyCancelled, InvalidState for a job that cannot be stopped.
         """
-        if not self.finished and not self.cancelable:
+        if not self.finished and not self._cancelable:
             raise errors.InvalidState(f"{self} cannot be cancelled; it ends by itself, wait for it")
         self.stop("Cancelled", f"{self} was cancelled" + (f" by {caller_text}" if caller_text else ""))
 
@@ -155,16 +160,19 @@ class Job:
     async def commit(self, size: int, sha256: str = "") -> None:
         """Tell that the caller has given ``size`` bytes; ``sha256`` is their digest in hex, or "".
 
-        Raises JobFinished, InvalidOption, NotSupported.
+        Raises JobFinished, InvalidOption, InvalidState for a job that takes no data.
         """
         if self.transfer is None or self.transfer.direction != "write":
-            raise errors.NotSupported(f"{self} takes no data; only a write can be committed")
+            raise errors.InvalidState(f"{self} takes no data; only a write can be committed")
         await (await self._controlled()).commit(size, sha256)
 
     async def abort(self) -> None:
-        """Close the file as incomplete now; a read just ends.  Raises JobFinished, NotSupported."""
+        """Close the file as incomplete now; a read is cancelled.  Raises JobFinished, InvalidState."""
         if self.transfer is None:
-            raise errors.NotSupported(f"{self} is no transfer; cancel it instead")
+            raise errors.InvalidState(f"{self} is no transfer; cancel it instead")
+        if self.transfer.direction == "read":
+            self.stop("Cancelled", f"{self} was given up by its caller")
+            return
         await (await self._controlled()).abort()
 
     async def _controlled(self) -> Control:
@@ -211,7 +219,6 @@ class Job:
         else:
             self.result = "canceled" if isinstance(error, errors.Cancelled) else "failed"
         self.state, self.message, self.prompt = "finished", "", {}
-        self.cancelable = False
         self.end_time = int(self._clock() * 1_000_000)
         self.expected_end_time = self.end_time
         if error is None and self.progress_valid:

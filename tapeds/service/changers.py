@@ -140,8 +140,9 @@ class ChangerUnit:
         if operation not in _OPERATIONS:
             raise errors.NotSupported(f"a changer does not do {operation}")
         request = self._request(operation, arguments)
-        waiting = self._drive.request
-        if waiting is not None and waiting.waiting and operation in _INTO_THE_DRIVE:
+        waiting, job = self._drive.request, self._drive.job
+        asked = waiting is not None and job is not None and job.state == "waiting"
+        if waiting is not None and asked and operation in _INTO_THE_DRIVE:
             return self._answer(caller, operation, request, waiting)
         return await self._drive.launch(
             caller, operation, request, session=session, objects=(self.path,), finish=_without_elements
@@ -218,7 +219,11 @@ class ChangerUnit:
             await unit.close()
 
     def _shown(self, element: Element) -> Element:
-        shown = {key: value for key, value in element.items() if key != "full" and value is not None}
+        shown = {
+            key: value
+            for key, value in element.items()
+            if key != "full" and (value not in ("", None) or key == "label-text")
+        }
         shown["state"] = "full" if element.get("full") else "empty"
         if element.get("kind") == "drive":
             shown["drive"] = self.drives.get(int(element.get("number", 0)), names.NO_PATH)

@@ -22,6 +22,8 @@ from tapeds.state.locks import LockSet
 from tapeds.state.records import OpenMarker
 from tapeds.worker.messages import DeviceSpec, DeviceState, Progress
 
+ASK_SECONDS = 0.5
+
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ class Device:
         self._worker: WorkerHandle | None = None
         self._stuck: WorkerHandle | None = None
         self._unlock_due = False
+        self._asked = -ASK_SECONDS
         self._epitaph = ""                      # how the last worker with this device ended
         self._idle: asyncio.TimerHandle | None = None
 
@@ -118,8 +121,10 @@ class Device:
         return self._worker.request(operation, arguments, fd=fd, progress=progress)
 
     def ask(self) -> None:
-        """Have the worker tell its last knowledge some time soon."""
-        if self._worker is not None and self.opened:
+        """Have the worker tell its last knowledge some time soon; however often it is asked for."""
+        now = asyncio.get_running_loop().time()
+        if self._worker is not None and self.opened and now - self._asked >= ASK_SECONDS:
+            self._asked = now
             self._worker.ask()
 
     async def close(self) -> list[str]:

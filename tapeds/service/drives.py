@@ -199,7 +199,7 @@ class DriveUnit(Tenure):
         try:
             call = self.handle.request(row.request, arguments, fd=fd, progress=partial(self.progress, job))
             job.attach(call)
-            await self.tell()
+            self.retell()
             data = await call.result()
             self.done(row, arguments, data)
             if row.stales_inventory:
@@ -249,7 +249,7 @@ class DriveUnit(Tenure):
         await self.leave(hold)
         self.job = None
         if hold.session is not None:
-            await self.tell()
+            self.retell()
             if absent:
                 self.shared.errand(self.end_session(hold.session, "device-gone"))
         self.changed.emit(self)

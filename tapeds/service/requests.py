@@ -108,7 +108,6 @@ class MediaRequest:
     def __init__(
         self, unit: DriveUnit, hold: Hold, wanted: Wanted, *, detach: bool, timeout: int, interval: int
     ) -> None:
-        self.waiting = False                # for a person: the device is closed and may be used to load
         self._unit = unit
         self._hold = hold
         self._wanted = wanted
@@ -132,12 +131,12 @@ class MediaRequest:
             self._call.cancel(error, text)
 
     async def commit(self, size: int, sha256: str) -> None:
-        """Raises NotSupported."""
-        raise errors.NotSupported("a request for a medium takes no data")
+        """Raises InvalidState."""
+        raise errors.InvalidState("a request for a medium takes no data")
 
     async def abort(self) -> None:
-        """Raises NotSupported."""
-        raise errors.NotSupported("a request for a medium is no transfer; cancel it")
+        """Raises InvalidState."""
+        raise errors.InvalidState("a request for a medium is no transfer; cancel it")
 
     async def run(self, job: Job) -> Result:
         """The body of the job; it begins with the drive open and its turn taken."""
@@ -146,7 +145,7 @@ class MediaRequest:
         job.facts.update(self._facts())
         job.attach(self)
         try:
-            await unit.tell()
+            unit.retell()
             label = await self._until_found(job)
             return self._found(job, label)
         except errors.TapeError as exc:
@@ -172,13 +171,11 @@ class MediaRequest:
                 asked = found
                 self._ask(job, found)
             await unit.close()
-            self.waiting = True
             unit.turn.release()
             try:
                 await self._rest(deadline)
             finally:
                 await unit.turn.acquire()
-                self.waiting = False
             self._check()
             if deadline is not None and loop.time() >= deadline:
                 raise errors.Timeout(

@@ -88,21 +88,16 @@ class Session:
         return self.expires
 
     async def release(self, caller: Caller, *, force: bool = False) -> None:
-        """Give the drive back; returns when it is released.
+        """End the lease, and what it does; returns when the drive is released.
 
-        ``force`` breaks the lease of somebody else, and what it is doing.  Raises NotOwner, Busy
-        while a job of the lease runs, InvalidState for a lease that has ended.
+        ``force`` breaks the lease of somebody else.  Raises NotOwner, InvalidState for a lease that
+        has ended.
         """
-        if caller.uid != self.owner_uid and force:
+        if force and caller.uid != self.owner_uid:
             self._check_alive()
             await self.drive.end_session(self, "broken", breaker=caller)
             return
         self._check_owner(caller)
-        if (job := self.drive.job) is not None:
-            if not force:
-                raise errors.Busy(f"drive {self.drive.name} is busy with {job}; wait for it or cancel it")
-            await self.drive.end_session(self, "broken", breaker=caller)
-            return
         await self.drive.end_session(self, "released")
 
     def set_status_text(self, caller: Caller, text: str) -> None:

@@ -50,8 +50,10 @@ async def look(shared: Shared, units: Sequence[DriveUnit]) -> None:
     """
     unfinished = set(await asyncio.to_thread(shared.intents.names))
     left_open = set(await asyncio.to_thread(shared.markers.names))
+    looking = [shared.errand(_look_for(unit)) for unit in units]
+    if looking:
+        await asyncio.wait(looking, timeout=shared.timings.recovery)
     for unit in units:
-        unit.set_present(await asyncio.to_thread(is_there, unit.handle.spec))
         if unit.name in left_open:
             unit.handle.mark_left_over()
     mending = {
@@ -59,6 +61,11 @@ async def look(shared: Shared, units: Sequence[DriveUnit]) -> None:
     }
     if mending:
         await asyncio.wait(mending, timeout=shared.timings.recovery)
+
+
+async def _look_for(unit: DriveUnit) -> None:
+    """Note whether the drive is there; a file system that hangs may take its time."""
+    unit.set_present(await asyncio.to_thread(is_there, unit.handle.spec))
 
 
 async def _mend(unit: DriveUnit) -> None:

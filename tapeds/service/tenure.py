@@ -26,11 +26,14 @@ from tapeds.service.shared import Shared
 from tapeds.service.view import DriveView
 from tapeds.worker.messages import DeviceSpec, DeviceState
 
+TELL_SECONDS = 0.02
+
 log = logging.getLogger(__name__)
 
 _ABSENT = (errors.DeviceGone, errors.NotPresent)
 _CAUSES = {
     "client-vanished": ("ClientGone", "the owner of the lease went away"),
+    "released": ("Cancelled", "the lease was released"),
     "expired": ("Cancelled", "the lease has expired"),
     "shutdown": ("Cancelled", "the daemon is shutting down"),
     "device-gone": ("DeviceGone", "the device is gone"),
@@ -47,7 +50,9 @@ class Tenure(DriveView):
         self.turn = asyncio.Lock()
         self.handle: Device
         self._starting = ""                  # the operation being admitted
+        self._told: str | None = None        # the state file
         self._telling = asyncio.Lock()
+        self._retelling: asyncio.Task[None] | None = None
         self.configure(spec)
 
     def configure(self, spec: DeviceSpec) -> None:
@@ -258,7 +263,7 @@ class Tenure(DriveView):
 
     def stop_job(self, job: Job, error: str, text: str) -> None:
         """Let ``job`` end early if it can; one that cannot be stopped, or is being, just ends."""
-        if job.cancelable and job.state not in ("canceling", "finished"):
+        if job.cancelable:
             job.stop(error, f"{job}: {text}")
 
     # --- what others are told -------------------------------------------------------------------
@@ -267,15 +272,24 @@ class Tenure(DriveView):
         """Write the state file: ``text``, by default what the drive is used for now."""
         async with self._telling:
             shown = self.text() if text is None else text
+            if shown == self._told:
+                return
+            self._told = shown
             try:
                 await asyncio.to_thread(self.shared.texts.set, self.name, shown)
             except errors.Io as exc:
                 log.warning("%s", exc, extra=self.log_fields())
 
     def retell(self) -> None:
-        """The text has changed."""
-        self.shared.errand(self.tell())
+        """Write the state file soon: the text has changed.  A job does not wait for that."""
         self.changed.emit(self)
+        if self._retelling is None or self._retelling.done():
+            self._retelling = self.shared.errand(self._tell_soon())
+
+    async def _tell_soon(self) -> None:
+        await asyncio.sleep(TELL_SECONDS)
+        while self.handle.locked and self.text() != self._told:     # it may change while it is written
+            await self.tell()
 
     def _hangs(self, text: str) -> None:
         self.fault = text

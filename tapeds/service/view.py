@@ -143,8 +143,7 @@ class DriveView:
         if present == self.present:
             return
         self.present = present
-        if not present:
-            self.device = ""
+        self.device = self.configured_path if present else ""
         message = MessageId.DRIVE_PRESENT if present else MessageId.DRIVE_ABSENT
         log.log(
             logging.INFO if present else logging.WARNING,

@@ -54,7 +54,9 @@ async def test_a_waiter_that_gives_up_does_not_end_the_job(work) -> None:
 async def test_cancel_asks_the_body_once_and_says_who_asked(work) -> None:
     job = work.start()
     await turns()
+    assert job.cancelable is True
     job.cancel("uid 0 (pid 7)")
+    assert job.cancelable is False
     await turns()
     assert work.asked == [("cancel", "Cancelled", "job 1 (rewind) was cancelled by uid 0 (pid 7)")]
     assert job.state == "canceling"
@@ -114,21 +116,21 @@ async def test_commit_and_abort_wait_for_the_body_and_go_to_it(work) -> None:
 
 async def test_only_a_write_can_be_committed_and_only_a_transfer_aborted(work) -> None:
     read = work.start("read-file", direction="read")
-    with pytest.raises(errors.NotSupported, match="takes no data"):
+    with pytest.raises(errors.InvalidState, match="takes no data"):
         await read.commit(1)
     await read.abort()
+    await turns()
+    assert work.asked == [("cancel", "Cancelled", "job 1 (read-file) was given up by its caller")]
     work.end.set_result({})
     rewind = work.start()
-    with pytest.raises(errors.NotSupported, match="is no transfer"):
+    with pytest.raises(errors.InvalidState, match="is no transfer"):
         await rewind.abort()
     work.end.set_result({})
 
 
 async def test_progress_knows_its_share_and_when_it_will_end(work) -> None:
     now = [1000.0]
-    job = Job(
-        1, "verify-tape", ("/org/tapeds1/drives/vt0",), work.anna, clock=lambda: now[0], monotonic=lambda: now[0]
-    )
+    job = Job(1, "verify-tape", (), work.anna, clock=lambda: now[0], monotonic=lambda: now[0])
     now[0] += 2
     job.advance(100, 400, "reading file 3")
     assert (job.progress_valid, job.progress, job.rate, job.message) == (True, 0.25, 50, "reading file 3")

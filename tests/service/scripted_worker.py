@@ -40,7 +40,7 @@ class Scripted:
     def send(self, message: m.Message) -> None:
         try:
             self.sock.send(m.encode(message))
-        except BrokenPipeError:
+        except OSError:
             sys.exit(0)
 
     def receive(self) -> m.Message:
