@@ -79,6 +79,8 @@ class TapeDirectory:
                 raise
             self._store(layout.index_name(self._loaded[0]), {"files": 0})
             tape = self.tape()
+        tape.seek(0)
+        self.store_position()
         tape.clear()
         return tape
 
@@ -89,6 +91,11 @@ class TapeDirectory:
         place = (self.mounted.label, self.mounted.where_to_resume)
         if place != self._loaded:
             self._store_status(place)
+
+    def announce_cut(self) -> None:
+        """What is behind the head is about to go: let the status file not point there, whatever happens."""
+        if self.mounted is not None and self._loaded is not None and self._loaded[1] > self.mounted.file:
+            self.store_position()
 
     def put_in(self, label: str) -> None:
         """Put tape ``label`` into the empty drive, the head at the beginning."""

@@ -186,8 +186,7 @@ class Tape:
         self._dirty = False
 
     def clear(self) -> None:
-        """Destroy all files; the head is then at the beginning."""
-        self.seek(0)
+        """Destroy all files; the head is at the beginning, before and after."""
         self._cut(0)
 
     def close(self) -> None:

@@ -350,6 +350,21 @@ def test_the_last_block_of_a_file_is_read_with_its_index(three: Station) -> None
     assert three.drive.position() == Position(2, 0)
 
 
+def test_only_motion_that_moves_is_written_down(three: Station, open_at: OpenAt) -> None:
+    three.close()
+    fs = CallingOs()
+    drive = open_at(three.path, fs=fs).drive
+    drive.rewind()
+    fs.calls.clear()
+    for file in range(3):
+        drive.locate_file(file)
+        drive.read_block(room())
+        drive.read_last_block(file, room())
+    assert "replace" not in fs.calls
+    drive.space_filemarks(-1)
+    assert fs.calls.count("replace") == 1
+
+
 # --- reading ------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ looked at, before and after a drive has opened it.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -92,7 +93,8 @@ def script(station: Station, story: Story) -> None:
     story.promise("AAA", files)
 
     # Over a whole file, then one behind it.
-    drive.locate_file(1)
+    drive.locate_end()
+    drive.read_last_block(0, buffer)
     story.promise("AAA", files[:1])
     files = [files[0], story.new_file("g", 2), story.new_file("h", 3)]
     station.write(files[1])
@@ -160,6 +162,16 @@ def faults_on_disk(folder: Path, promised: dict[str, Files], complete: list[list
                 yield f"file {number} of tape {label} was durable and has lost blocks"
 
 
+def wrong_position(folder: Path) -> Iterator[str]:
+    """Proxmox cannot write from a position behind the last file; no kill may leave one."""
+    status = folder / "drive-status.json"
+    current = json.loads(status.read_text())["current_tape"] if status.exists() else None
+    if current is not None:
+        files = json.loads((folder / f"tape-{current['name']}.json").read_text())["files"]
+        if current["pos"] > files:
+            yield f"the position is {current['pos']}, and there are {files} files"
+
+
 def faults_after_opening(folder: Path, promised: dict[str, Files]) -> Iterator[str]:
     """What a drive makes of the directory: it must open, keep what was durable, and be usable."""
     new = tape_file("written after the crash", 3)
@@ -193,6 +205,8 @@ def first_fault(story: Story, folder: Path, scratch: Path, *, also_open: bool) -
         image.write_to(scratch, folder)
         promised = story.promised(image.position)
         faults = [*faults_on_disk(scratch, promised, story.complete)]
+        if image.lost == "nothing" and not faults:
+            faults = [*wrong_position(scratch)]
         if also_open and not faults:
             faults = [*faults_after_opening(scratch, promised)]
         shutil.rmtree(scratch)
