@@ -159,7 +159,7 @@ class Connection:
             raise CallError(Error.LIMITS_EXCEEDED, text)
         if self.outbox.bytes + len(data) > (SIGNAL_BYTES if kind == wire.SIGNAL else CALL_OUT_BYTES):
             self.left_out += 1
-            self._complain(f"the bus takes nothing, {self.left_out} messages were left out")
+            self._complain("the bus takes nothing, %d messages were left out", self.left_out)
             raise BusIsFull(Error.LIMITS_EXCEEDED, "the bus takes no more messages now")
         return data
 
@@ -202,8 +202,8 @@ class Connection:
     def _drops(self, sender: str) -> bool:
         full = self._inbox.is_full(sender)
         if full:
-            self._refused += 1
             self._inbox.blame(sender)
+            self._count_refusal(sender)
         return full
 
     def _objection(self, frame: Frame, body_length: int) -> str:
@@ -245,8 +245,7 @@ class Connection:
 
     def _refuse(self, frame: Frame) -> None:
         frame.received.close()
-        self._refused += 1
-        self._complain(f"refused {self._refused} calls, the last one by {frame.sender}: {frame.refusal}")
+        self._count_refusal(frame.sender)
         if not frame.flags & wire.NO_REPLY:
             self._inbox.put(frame.sender, frame, 0)    # answered in its turn, like everything else
 
@@ -305,11 +304,15 @@ class Connection:
             self.loop.remove_reader(self._sock)
         self._reading = wanted
 
-    def _complain(self, text: str) -> None:
+    def _count_refusal(self, sender: str) -> None:
+        self._refused += 1
+        self._complain("refused %d calls so far, the last one by %s", self._refused, sender)
+
+    def _complain(self, text: str, *values: object) -> None:
         now = self.loop.time()
         if now - self._complained >= _COMPLAIN_EVERY:
             self._complained = now
-            log.warning("%s", text)
+            log.warning(text, *values)
 
     # --- the end --------------------------------------------------------------------------------
 

@@ -43,7 +43,8 @@ def socket_names(address: str) -> list[str]:
 
 
 def _unescape(value: str) -> str:
-    return os.fsdecode(re.sub(rb"%([0-9A-Fa-f]{2})", lambda hex: bytes([int(hex[1], 16)]), os.fsencode(value)))
+    plain = re.sub(rb"%([0-9A-Fa-f]{2})", lambda code: bytes.fromhex(code[1].decode()), value.encode())
+    return os.fsdecode(plain)
 
 
 async def connect(address: str) -> socket.socket:
