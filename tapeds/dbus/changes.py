@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from tapeds.buslib import Variant
 from tapeds.dbus.face import Face
 from tapeds.dbus.tree import Plain, Tree
 
-Announce = Callable[[Face, dict[str, Variant], list[str]], None]
+Announce = Callable[[Face, Plain, list[str]], None]
 """Send PropertiesChanged of a face: changed values, names of invalidated properties."""
 
 
@@ -64,7 +63,4 @@ class Changes:
         invalidated = [name for name in changed if about[name].emits == "invalidates"]
         for name in invalidated:
             del changed[name]
-        if values := self._tree.wrap(face, changed):
-            self._announce(face, values, invalidated)
-        elif invalidated:
-            self._announce(face, {}, invalidated)
+        self._announce(face, changed, invalidated)

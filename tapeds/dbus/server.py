@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from tapeds import names
@@ -23,13 +23,19 @@ from tapeds.dbus.changes import Changes
 from tapeds.dbus.face import Face
 from tapeds.dbus.polkit import Polkit
 from tapeds.dbus.standard import OBJECT_MANAGER, PROPERTIES, Standard
-from tapeds.dbus.tree import Tree
+from tapeds.dbus.tree import Plain, Tree
 from tapeds.errors import Cancelled, LimitsExceeded
 
 log = logging.getLogger(__name__)
 
 MAXIMUM_PENDING = 64
 """Method calls of one connection that may wait for their answer at the same time."""
+
+Body = Callable[[], list[Any]]
+
+
+class Misfit(Exception):
+    """What we wanted to say does not fit the types of the API: a fault of ours, not of the caller."""
 
 
 class Server:
@@ -59,11 +65,16 @@ class Server:
         """Put an object with these interfaces at their path, and tell it."""
         path = faces[0].path
         self._tree.add(path, faces)
-        described = self._tree.described(path)
         for face in faces:
             self._changes.begin(face)
         if path.startswith(names.ROOT_PATH + "/"):
-            self._emit(names.ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}", [path, described])
+            self._emit(
+                names.ROOT_PATH,
+                OBJECT_MANAGER,
+                "InterfacesAdded",
+                "oa{sa{sv}}",
+                lambda: [path, self._tree.described(path)],
+            )
 
     def unexport(self, path: str) -> None:
         """Take the object at ``path`` away, and tell it."""
@@ -72,7 +83,8 @@ class Server:
         for face in faces.values():
             self._changes.end(face)
         if faces and path.startswith(names.ROOT_PATH + "/"):
-            self._emit(names.ROOT_PATH, OBJECT_MANAGER, "InterfacesRemoved", "oas", [path, list(faces)])
+            gone = [path, list(faces)]
+            self._emit(names.ROOT_PATH, OBJECT_MANAGER, "InterfacesRemoved", "oas", lambda: gone)
 
     def touch(self, face: Face) -> None:
         """Properties of ``face`` may have changed; what has is told in this turn of the loop."""
@@ -82,18 +94,33 @@ class Server:
         """Send a signal of ``face``, behind the changes that led to it."""
         self._changes.flush()
         about = self._tree.interfaces[face.interface].signals[member]
-        self._emit(face.path, face.interface, member, about.signature, list(values))
+        self._emit(face.path, face.interface, member, about.signature, lambda: list(values))
 
-    def _announce(self, face: Face, changed: dict[str, Variant], invalidated: list[str]) -> None:
-        body = [face.interface, changed, invalidated]
-        self._emit(face.path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
+    def _announce(self, face: Face, changed: Plain, invalidated: list[str]) -> None:
+        self._emit(
+            face.path,
+            PROPERTIES,
+            "PropertiesChanged",
+            "sa{sv}as",
+            lambda: [face.interface, self._tree.wrap(face, changed), invalidated],
+        )
 
-    def _emit(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
-        """Send a signal; one that does not fit its type is our own fault and harms nothing else."""
+    def _emit(self, path: str, interface: str, member: str, signature: str, body: Body) -> None:
+        """Send a signal; one that cannot be sent is our own fault and harms nothing else."""
         try:
-            self._bus.emit(path, interface, member, signature, body)
-        except CallError:
+            self._carefully(lambda: _post(lambda: self._bus.emit(path, interface, member, signature, body())))
+        except (CallError, Misfit):
             log.exception("signal %s of %s cannot be sent", member, path)
+
+    def _carefully(self, send: Callable[[], None]) -> None:
+        """Send something; if a value in it does not fit its type, once more without that value."""
+        try:
+            send()
+        except Misfit:
+            if self._tree.careful:
+                raise
+            self._tree.careful = True
+            send()
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -122,7 +149,7 @@ class Server:
             face, about, value = self._settable(call)
             self._start(call, self._set(call, face, about, value))
             return
-        self._reply(call, method, self._standard.answer(call, interface))
+        self._carefully(lambda: self._reply(call, method, self._standard.answer(call, interface)))
 
     def _own_method(self, call: Incoming) -> tuple[Face, Method] | None:
         faces = self._tree.faces(call.path)
@@ -185,12 +212,7 @@ class Server:
         for index, arg in enumerate(method.outputs):
             if arg.type == "h":
                 body[index], fds = len(fds), [*fds, body[index]]
-        try:
-            self._bus.reply(call, method.out_signature, body, fds=fds)
-        except CallError as exc:
-            if exc.name == Error.INVALID_ARGS:         # of ours, not of the caller's
-                raise TypeError(f"the answer of {method.name} does not fit {method.out_signature}") from exc
-            raise
+        _post(lambda: self._bus.reply(call, method.out_signature, body, fds=fds))
 
     def _fail(self, call: Incoming, name: str, text: str) -> None:
         self._changes.flush()
@@ -205,6 +227,16 @@ class Server:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._changes.flush()
+
+
+def _post(send: Callable[[], None]) -> None:
+    """Hand something to the bus.  Raises Misfit, CallError."""
+    try:
+        send()
+    except CallError as exc:
+        if exc.name == Error.INVALID_ARGS:
+            raise Misfit(exc.text) from exc
+        raise
 
 
 def _check_signature(call: Incoming, method: Method) -> None:
