@@ -133,7 +133,7 @@ class Service:
             self.config_generation += 1
             self._apply()
             log.info("configuration %d has %d drives", self.config_generation, len(config.drives))
-            await startup.look(self.shared, [unit for unit in self.drives.values() if not unit.present])
+            await self._look()
             return self.config_generation
 
     async def scan(self) -> list[dict[str, Any]]:
@@ -143,6 +143,9 @@ class Service:
             {key.replace("_", "-"): value for key in _SCANNED if (value := getattr(node, key))}
             for node in nodes
         ]
+
+    async def _look(self) -> None:
+        await startup.look(self.shared, [unit for unit in self.drives.values() if not unit.present])
 
     def _apply(self) -> None:
         """Make the drives what the configuration says, as far as they are idle."""
@@ -173,6 +176,7 @@ class Service:
         """A drive has become idle: its section may be waiting for that."""
         if self.config_errors and unit.idle and not self._stopping:
             self._apply()
+            self.shared.errand(self._look())
 
     def _add(self, name: str) -> None:
         unit = DriveUnit(spec_of(name, self._config.drives[name], self.shared.dirs), self.shared)

@@ -87,6 +87,14 @@ class Device:
         self._check_stuck()
         if self.opened:
             return ""
+        opening = asyncio.create_task(self._open())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})       # it must be known whether there is something to close
+            raise
+
+    async def _open(self) -> str:
         worker = await self._ready_worker()
         left_over = self._marked
         await self._mark(worker)

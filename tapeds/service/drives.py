@@ -7,6 +7,7 @@ is a job.  A job that was accepted has the drive's locks and its device open.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -38,6 +39,12 @@ class DriveUnit(Tenure):
         self.request: requests.MediaRequest | None = None
         self.answer = queries.Answer()       # the last status
         self.elements_seen: Signal[list[dict[str, Any]]] = Signal()
+
+    def reconfigure(self, spec: DeviceSpec) -> None:
+        """Be the drive of ``spec`` from now on, of which nothing is known yet; only while idle."""
+        super().reconfigure(spec)
+        self.answer = queries.Answer()
+        self.elements_seen.emit([])
 
     # --- what callers ask -----------------------------------------------------------------------
 
@@ -124,7 +131,11 @@ class DriveUnit(Tenure):
         async with self._entering(caller, hold, seconds):
             session = self.shared.sessions.open(self, caller, binding=bind, ttl=ttl, reason=reason)
             hold.session = session
-            await self.tell()
+            try:
+                await self.tell()
+            except asyncio.CancelledError:
+                self.shared.sessions.strike(session, "client-vanished")
+                raise
         self.changed.emit(self)
         return session
 
@@ -240,7 +251,7 @@ class DriveUnit(Tenure):
         except errors.TapeError as exc:
             log.warning("drive %s: the inventory is out of date: %s", self.name, exc, extra=self.log_fields())
         else:
-            self.elements_seen.emit(data["elements"])
+            self.elements_seen.emit(data.get("elements", []))
 
     async def over(self, job: Job, hold: Hold) -> None:
         """The job's work has ended: the drive is free again, or its lease's."""

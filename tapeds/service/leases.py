@@ -20,6 +20,8 @@ from tapeds.jobs.caller import Caller
 if TYPE_CHECKING:
     from tapeds.service.sessions import Session
 
+REQUESTS_PER_CONNECTION = 16           # that wait for a drive
+
 T = TypeVar("T")
 
 
@@ -182,9 +184,12 @@ class Admissions:
 
     @contextmanager
     def enter(self, caller: Caller) -> Iterator[Admission]:
-        """A request of ``caller``.  Raises Busy while the daemon shuts down."""
+        """A request of ``caller``.  Raises Busy while the daemon shuts down, LimitsExceeded."""
         if self._closed is not None:
             raise self._closed
+        waiting = sum(1 for other in self._all if other.caller.name == caller.name)
+        if waiting >= REQUESTS_PER_CONNECTION:
+            raise errors.LimitsExceeded(f"{caller} waits for {waiting} drives already; wait for one")
         admission = Admission(caller)
         self._all.add(admission)
         try:

@@ -102,8 +102,10 @@ async def remember_label(unit: DriveUnit) -> None:
 async def _ask_status(unit: DriveUnit, hold: Hold | None) -> None:
     try:
         unit.answer.keep(await _query(unit, hold, "status", 0.0))
-    except (errors.Locked, errors.Busy):
-        pass  # somebody was faster: the last knowledge has to do
+    except errors.NotPresent:
+        raise
+    except errors.StateError:
+        pass  # somebody else has it, or it hangs: the last knowledge has to do
 
 
 async def _query(unit: DriveUnit, hold: Hold | None, operation: str, lock_seconds: float) -> dict[str, Any]:

@@ -252,14 +252,16 @@ class Tenure(DriveView):
             by = f" by {breaker}" if breaker is not None else ""
             self.stop_job(job, *_CAUSES.get(cause, ("Cancelled", f"the lease was {cause}{by}")))
             await job.ended()
-        hold = self.lease.hold
         async with self.turn:
+            hold = self.lease.hold
+            if hold is None or hold.session is not session:
+                self.shared.sessions.strike(session, cause)
+                return
             await self.close()
             await self.tell("")
             self.handle.unlock()
             self.shared.sessions.strike(session, cause)
-            if hold is not None:
-                self._drop(hold)
+            self._drop(hold)
 
     def stop_job(self, job: Job, error: str, text: str) -> None:
         """Let ``job`` end early if it can; one that cannot be stopped, or is being, just ends."""

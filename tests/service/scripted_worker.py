@@ -44,7 +44,10 @@ class Scripted:
             sys.exit(0)
 
     def receive(self) -> m.Message:
-        data, fds, _, _ = socket.recv_fds(self.sock, m.MAXIMUM, 4)
+        try:
+            data, fds, _, _ = socket.recv_fds(self.sock, m.MAXIMUM, 4)
+        except ConnectionResetError:
+            data, fds = b"", []         # the peer has closed and not read everything
         for fd in fds:
             os.close(fd)
         if not data:

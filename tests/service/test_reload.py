@@ -52,6 +52,7 @@ async def test_an_idle_drive_moves_and_nothing_of_the_old_place_is_known(house) 
         assert service.drives["vt0"] is drive
         assert (drive.configured_path, drive.media_state, drive.media) == (str(other), "unknown", {})
         assert (drive.present, drive.state) == (True, "idle")
+        assert service.changers["vt0"].inventory()[1] == []
         with pytest.raises(errors.NoMedia):
             await house.result(drive.start(house.anna, Operation.REWIND, {}))
 
@@ -94,7 +95,7 @@ async def test_a_drive_in_use_keeps_its_section_until_it_is_idle(house, use, cap
             await job.ended()
         else:
             await session.release(house.anna)
-        await house.until(lambda: drive.configured_path != old)
+        await house.until(lambda: drive.configured_path != old and drive.present)
         assert (service.config_errors, ears.heard) == ([], ["config_changed"])
         assert service.config_generation == 2
         await house.result(drive.start(house.anna, Operation.SYNC, {}))

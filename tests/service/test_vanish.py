@@ -50,6 +50,37 @@ async def test_while_the_device_is_being_opened_it_is_released_again(house) -> N
         assert (service.jobs.all(), service.sessions) == ([], {})
 
 
+async def test_a_request_that_is_broken_off_while_the_device_is_being_opened_leaves_nothing(house) -> None:
+    go = house.base / "go"
+    async with house.running(worker_command=house.scripted(open=[{"until": str(go)}])) as service:
+        drive = service.drives["vt0"]
+        for call in (drive.acquire(house.anna), drive.start(house.anna, Operation.SYNC, {})):
+            go.unlink(missing_ok=True)
+            waiting = asyncio.create_task(call)
+            await house.until(lambda: house.markers() == ["vt0"])
+            waiting.cancel()
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            go.touch()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert (drive.lock_holder(), drive.handle.opened, house.markers()) == ("", False, [])
+        await house.result(drive.start(house.bert, Operation.SYNC, {}))
+
+
+async def test_a_connection_does_not_wait_without_limit(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        await drive.acquire(house.bert)
+        waiting = [asyncio.create_task(drive.acquire(house.anna, timeout=60)) for _ in range(16)]
+        await house.until(lambda: drive.waiters == 16)
+        with pytest.raises(errors.LimitsExceeded, match="waits for 16 drives already"):
+            await drive.acquire(house.anna)
+        service.caller_vanished(house.anna.name)
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {errors.ClientGone}
+
+
 async def test_a_lease_of_its_connection_ends_and_the_next_in_line_has_the_drive(house) -> None:
     async with house.running() as service:
         drive = service.drives["vt0"]
