@@ -272,13 +272,13 @@ class FakeService:
 
 
 class Pretended(Callers):
-    """Callers whose uid the test chooses."""
+    """Callers whose uid the test chooses, root by default."""
 
-    uid: int | None = None
+    uid = 0
 
     async def get(self, name: str) -> Caller:
         caller = await super().get(name)
-        return caller if self.uid is None else Caller(caller.name, self.uid, caller.pid)
+        return Caller(caller.name, self.uid, caller.pid)
 
 
 class MockPolkit:

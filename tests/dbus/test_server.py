@@ -237,7 +237,7 @@ def test_log_level_is_set_by_root_and_told_by_its_getter(play: Play) -> None:
             scene.call(path, PROPERTIES, "Set", "ssv", face, "LogLevel", Variant("s", "debug"))
         )
         assert error.name == BUS_ERROR + "AccessDenied"
-        scene.callers.uid = None
+        scene.callers.uid = 0
         await scene.call(path, PROPERTIES, "Set", "ssv", face, "LogLevel", Variant("s", before))
 
     play(story)

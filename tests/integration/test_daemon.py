@@ -178,6 +178,30 @@ def test_a_lease_ends_with_its_connection_and_its_session_says_why(daemon: Daemo
     tell(daemon, story)
 
 
+def test_a_caller_that_goes_while_it_waits_for_a_drive_waits_no_more(daemon: Daemon, tell: Tell) -> None:
+    async def story(client: Any) -> None:
+        waiters: asyncio.Queue[int] = asyncio.Queue()
+
+        def heard(signal: Any) -> None:
+            if "Waiters" in signal.body[1]:
+                waiters.put_nowait(signal.body[1]["Waiters"].value)
+
+        await client.bus.subscribe(heard, sender=names.BUS_NAME, member="PropertiesChanged")
+        session = await client.drive("vt0", "Acquire")
+        other = await client.another()
+        for_ever = {"timeout": Variant("u", names.FOR_EVER)}
+        waiting = asyncio.create_task(other.drive("vt0", "Acquire", "a{sv}", for_ever))
+        assert await waiters.get() == 1
+        await other.bus.close()
+        assert await waiters.get() == 0
+        with pytest.raises(CallError):
+            await waiting
+        await client.call(session, names.SESSION, "Release")
+        assert await client.get(names.drive_path("vt0"), names.DRIVE, "Session") == "/"
+
+    tell(daemon, story)
+
+
 def test_release_all_gives_back_what_a_killed_daemon_had_open(daemon: Daemon, tell: Tell) -> None:
     async def story(client: Any) -> None:
         await client.drive("vt0", "Acquire")
