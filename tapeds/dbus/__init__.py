@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""dbus."""
+"""The door to the bus: objects, authorization, options, errors out.  No ideas of its own."""
