@@ -50,6 +50,9 @@ SYSTEM_POLICY = """
   <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Introspectable"/>
   <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Properties"/>
 </policy>
+<policy user="root">
+  <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Monitoring"/>
+</policy>
 """
 """What a distribution's system.conf says before the services' own files."""
 
