@@ -49,3 +49,10 @@ async def until(condition: Callable[[], bool]) -> None:
     """Return when ``condition`` holds; `play` ends a test in which it never does."""
     while not condition():
         await asyncio.sleep(0.005)
+
+
+async def until_left(bus: Any, name: str) -> None:
+    """Return when nobody owns ``name`` any more."""
+    driver = "org.freedesktop.DBus"
+    while (await bus.call(driver, "/", driver, "NameHasOwner", "s", [name])).body[0]:
+        await asyncio.sleep(0.005)
