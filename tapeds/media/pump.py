@@ -53,10 +53,10 @@ class Inflow:
         self._ring = ring
         self._free = ring.free()
         self._full: deque[int] = deque()
-        self._current = self._free.pop()
-        self._fill = 0
-        self.capacity = len(self._free)          # full blocks, beside the one being filled
-        ring.payloads[self._current][: len(head)] = head
+        self._current: int | None = None         # the block being filled, while something is in it
+        self._fill = 0                           # payload bytes in it
+        self.capacity = len(self._free) - 1      # full blocks, beside the one being filled
+        ring.payloads[self._filling()][: len(head)] = head
         self.took(len(head))
 
     @property
@@ -69,13 +69,14 @@ class Inflow:
         """How many bytes are at hand."""
         return len(self._full) * PAYLOAD + self._fill
 
-    def room(self, limit: int | None) -> list[memoryview]:
+    def room(self, limit: int | None = None) -> list[memoryview]:
         """Where the next bytes go, at most ``limit`` of them; empty when the ring is full."""
-        if not self._free:
+        more = self.capacity - len(self._full)
+        if more <= 0:
             return []
         payloads = self._ring.payloads
-        areas = [payloads[self._current][self._fill :]]
-        areas += [payloads[index] for index in self._free[-1 : -_VECTOR : -1][: len(self._free) - 1]]
+        areas = [payloads[self._filling()][self._fill :]]
+        areas += [payloads[index] for index in self._free[-1 : -min(more, _VECTOR) : -1]]
         return areas if limit is None else _shorten(areas, limit)
 
     def took(self, count: int) -> None:
@@ -83,14 +84,22 @@ class Inflow:
         self._fill += count
         while self._fill >= PAYLOAD:
             self._fill -= PAYLOAD
-            self._full.append(self._current)
+            self._full.append(self._filling())
+            self._current = None
+        if self._fill:
+            self._filling()                      # what follows a full block stands in the next free one
+
+    def _filling(self) -> int:
+        if self._current is None:
             self._current = self._free.pop()
+        return self._current
 
     def cut(self, count: int) -> None:
         """Forget the last ``count`` bytes at hand."""
         while count > self._fill:
             count -= self._fill
-            self._free.append(self._current)
+            if self._current is not None:
+                self._free.append(self._current)
             self._current = self._full.pop()
             self._fill = PAYLOAD
         self._fill -= count
@@ -99,7 +108,7 @@ class Inflow:
         """The block that goes to the drive next, and how many payload bytes are in it."""
         if self._full:
             return self._ring.blocks[self._full[0]], PAYLOAD
-        return self._ring.blocks[self._current], self._fill
+        return self._ring.blocks[self._filling()], self._fill
 
     def drop(self) -> None:
         """The first full block has been written."""

@@ -168,7 +168,7 @@ class _Write:
                 raise Incomplete(f"the data are longer than the {self.plan.size} bytes of size")
 
     def _limit(self) -> int | None:
-        """How many bytes may be taken now; ``None``: any number."""
+        """How many bytes may be taken at most; ``None``: as many as there is room for."""
         limits = [] if self.allowance is None else [self.allowance]
         if self.control.commit is not None:
             limits.append(self.control.commit.size - self.taken)

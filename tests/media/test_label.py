@@ -253,6 +253,8 @@ def test_a_damaged_label_is_a_label_or_malformed(golden_file, data):
         found = parse(bytes(payload))
     except MalformedData:
         return
+    if isinstance(found, MediaSetLabel) and not (found.encryption_key_fingerprint and found.key_config):
+        found = replace(found, encryption_key_fingerprint=None, key_config=None)
     assert type(found).from_json(found.to_json()) == found
 
 

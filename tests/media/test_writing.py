@@ -398,10 +398,10 @@ def test_a_stop_closes_the_file_as_incomplete_with_what_is_at_hand(failed, drive
     assert drive.synchronised
 
 
-def test_a_stop_between_blocks_leaves_what_was_taken_but_not_written(failed, drive, pipe, control):
+def test_a_stop_between_blocks_leaves_what_was_taken_but_not_written(failed, drive, pipe, control, make_ring):
     pipe.give(bytes(3 * PAYLOAD))
     control.at[PAYLOAD] = raises(Cancelled("cancelled"))
-    error = failed(Cancelled)
+    error = failed(Cancelled, ring=make_ring(16, ahead=3))
     assert drive.writes == 2
     assert facts(error)["bytes-on-tape"] == len(drive.payload(0)) == 2 * PAYLOAD - 1
 
