@@ -103,7 +103,7 @@ class Lease:
         except BaseException as exc:
             if self.hold is hold:
                 self.drop(hold)            # it came while the wait was being broken off
-            else:
+            elif entry in self._queue:     # else it was passed over in the same turn of the loop
                 self._queue.remove(entry)
             if isinstance(exc, TimeoutError):
                 raise self._refusal() from None

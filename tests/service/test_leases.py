@@ -10,6 +10,7 @@ import pytest
 from tapeds import errors, names
 from tapeds.jobs.caller import Caller
 from tapeds.names import Operation
+from tapeds.service.leases import Hold, Lease
 
 
 async def test_a_lease_is_shown_and_given_back(house) -> None:
@@ -138,6 +139,19 @@ async def test_one_who_waits_and_goes_away_is_out_of_the_queue(house) -> None:
         assert drive.waiters == 1
         await first.release(house.anna)
         assert (await stays).owner == house.anna2.name
+
+
+async def test_one_who_goes_away_just_when_the_drive_comes_free_is_passed_over(house) -> None:
+    lease = Lease("vt0", lambda: None)
+    first, gone, stays = (Hold(caller, "acquire") for caller in (house.anna, house.bert, house.anna2))
+    lease.take(first)
+    waiting = [asyncio.create_task(lease.wait(hold, None)) for hold in (gone, stays)]
+    await house.until(lambda: lease.waiting == 2)
+    waiting[0].cancel()
+    lease.drop(first)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError, type(None)]
+    assert (lease.hold, lease.waiting) == (stays, 0)
 
 
 async def test_a_connection_acquires_a_drive_once(house) -> None:
