@@ -19,6 +19,7 @@ from tapeds.cli.verb import Verb
 if TYPE_CHECKING:
     from tapeds.cli.client import Client, Json
 
+_INDENT = 19
 WELL, NOTE, BAD = "well", "note", "bad"
 _LEAST_FREE = 0.05  # of a file system that holds virtual drives
 
@@ -48,9 +49,10 @@ def doctor(context: click.Context) -> Exit:
         for finding in findings:
             if finding.state == WELL and settings.quiet:
                 continue
-            render.tell(f"{finding.state:4}  {finding.check:11}  {render.printable(finding.text)}")
+            text = render.paragraph(render.printable(finding.text), _INDENT)
+            render.tell(f"{finding.state:4}  {finding.check:11}  {text}")
             if finding.remedy:
-                render.tell(f"{'':4}  {'':11}  try: {finding.remedy}")
+                render.tell(f"{'':{_INDENT}}try: {render.paragraph(finding.remedy, _INDENT + 5)}")
     return Exit.FAILED if any(finding.state == BAD for finding in findings) else Exit.DONE
 
 

@@ -8,7 +8,9 @@ somebody else wrote, so nothing reaches a terminal before `printable` has seen i
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -156,6 +158,14 @@ def _fitted(heads: Row, rows: Sequence[Row], right: Sequence[str]) -> None:
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     Console(highlight=False).print(grid)
+
+
+def paragraph(text: str, indent: int) -> str:
+    """``text`` behind ``indent`` columns, broken to the width of the terminal; in a pipe one line."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(20, shutil.get_terminal_size().columns - indent)
+    return f"\n{'':{indent}}".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def facts(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> None:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -120,34 +121,28 @@ async def _replace(
 async def _transfer(client: Client, drive: Drive, source: Source, options: dict[str, Any]) -> Json:
     """Copy ``source`` into the pipe of a write job, and commit it where its end is proved."""
     try:
-        job, pipe = await drive.call("WriteFile", **options)
+        job, descriptor = await drive.call("WriteFile", **options)
     except Failure as failure:
         raise _told(client, failure, "") from failure
     begun = time.monotonic()
-    stop = Stop()
-    try:
-        os.set_blocking(pipe, False)
+    with contextlib.closing(Stop()) as stop, open(descriptor, "wb", buffering=0) as pipe:
+        os.set_blocking(descriptor, False)
         ended = client.spawn(client.finish(job, drive=drive.name))
         ended.add_done_callback(lambda _: stop.set())  # a job that fails needs no more bytes
         why = await _give(client, source, job, pipe, stop)
-        os.close(pipe)
-        pipe = -1
+        pipe.close()
         try:
             result = await ended
         except Failure as failure:
             raise _told(client, failure, why) from failure
-    finally:
-        if pipe >= 0:
-            os.close(pipe)
-        stop.close()
     return {**result, "seconds": round(time.monotonic() - begun, 3)}
 
 
-async def _give(client: Client, source: Source, job: str, pipe: int, stop: Stop) -> str:
-    """Copy everything, then Commit or Abort; why it was Abort, or ""."""
+async def _give(client: Client, source: Source, job: str, pipe: IO[bytes], stop: Stop) -> str:
+    """Copy everything and commit it; why that could not be done, or ""."""
     copied, why = None, ""
     try:
-        copied = await client.in_thread(copy, source.open(), pipe, stop, source.size)
+        copied = await client.in_thread(copy, source.open(), pipe.fileno(), stop, source.size)
         if copied.ending in {Ending.STOPPED, Ending.SINK}:
             return ""  # the job has ended, and tells why
         why = await client.in_thread(source.objection, copied, stop)
@@ -158,26 +153,35 @@ async def _give(client: Client, source: Source, job: str, pipe: int, stop: Stop)
     await client.settle()  # a Ctrl-C that came with the end comes before it
     if stop.is_set() or client.interrupted:
         return why
-    await _close(client, job, copied if not why else None)
+    if why or copied is None:
+        await _give_up(client, job, pipe, source, copied)
+    elif refusal := await _tell(client, job, "Commit", copied.bytes, sha256=bytes.fromhex(copied.sha256)):
+        client.note(f"tapectl: {refusal}")
+        await _tell(client, job, "Abort")  # the file must not wait for another Commit
     return why
 
 
-async def _close(client: Client, job: str, copied: Copied | None) -> None:
-    """Commit what was ``copied``, or abort.  A job that is over tells why by itself."""
+async def _give_up(client: Client, job: str, pipe: IO[bytes], source: Source, copied: Copied | None) -> None:
+    """Have the file closed as incomplete, with everything that came where that is possible.
+
+    Abort drops what is still in the pipe.  So the pipe is closed first, and where the service does
+    not know that more was to come, it is told so: it then writes all it gets before it finds out.
+    """
+    if copied is None or (source.size is not None and copied.bytes >= source.size):
+        await _tell(client, job, "Abort")
+        return
+    pipe.close()
+    if source.size is None:
+        await _tell(client, job, "Commit", copied.bytes + 1)
+
+
+async def _tell(client: Client, job: str, member: str, *arguments: Any, **options: Any) -> str:
+    """Call a member of the transfer; the text of its refusal.  A job that is over tells why by itself."""
     try:
-        if copied is not None:
-            digest = bytes.fromhex(copied.sha256)
-            await client.call(job, names.TRANSFER, "Commit", copied.bytes, options={"sha256": digest})
-            return
+        await client.call(job, names.TRANSFER, member, *arguments, options=options)
     except Failure as failure:
-        if failure.name in _OVER:
-            return
-        client.note(f"tapectl: {failure.text}")  # and the file must not wait for another Commit
-    try:
-        await client.call(job, names.TRANSFER, "Abort")
-    except Failure as failure:
-        if failure.name not in _OVER:
-            raise
+        return "" if failure.name in _OVER else failure.text
+    return ""
 
 
 def _told(client: Client, failure: Failure, why: str) -> Failure:

@@ -66,6 +66,12 @@ class Runner:
         self.terminals.append(terminal)
         return terminal
 
+    def shell(self, line: str) -> Terminal:
+        """Start a line of shell on a terminal."""
+        terminal = Terminal(["sh", "-c", line], self.environment, self.folder)
+        self.terminals.append(terminal)
+        return terminal
+
     def close(self) -> None:
         for terminal in self.terminals:
             terminal.close()

@@ -7,6 +7,7 @@ import pytest
 
 from cli.fake_service import FakeService, V
 from cli.runner import Runner
+from tapeds.cli.main import main
 
 OURS = "org.tapeds1.Error."
 BUS = "org.freedesktop.DBus.Error."
@@ -31,21 +32,20 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "status"), EXPECTED)
-def test_a_call_that_is_refused(service: FakeService, tapectl: Runner, name: str, status: int) -> None:
-    service.plan("Rewind", refused=(name, "the drive says why"))
-    done = tapectl("rewind")
-    assert done.returncode == status
-    assert done.stderr.startswith("tapectl: the drive says why\n")
-    assert done.stdout == ""
+def test_a_call_that_is_refused(service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, status in EXPECTED:
+        service.plan("Rewind", refused=(name, "the drive says why"))
+        assert main(["--address", service.address, "rewind", "vt0"]) == status, name
+        printed = capsys.readouterr()
+        assert printed.err.startswith("tapectl: the drive says why\n")
+        assert printed.out == ""
 
 
-@pytest.mark.parametrize(("name", "status"), EXPECTED)
-def test_a_job_that_fails(service: FakeService, tapectl: Runner, name: str, status: int) -> None:
-    service.plan("Rewind", error=(name, "the drive says why"))
-    done = tapectl("rewind")
-    assert done.returncode == status
-    assert done.stderr.startswith("tapectl: the drive says why\n")
+def test_a_job_that_fails(service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, status in EXPECTED:
+        service.plan("Rewind", error=(name, "the drive says why"))
+        assert main(["rewind", "vt0", "--address", service.address]) == status, name
+        assert capsys.readouterr().err.startswith("tapectl: the drive says why\n")
 
 
 def test_the_name_of_the_error_comes_with_verbose(service: FakeService, tapectl: Runner) -> None:

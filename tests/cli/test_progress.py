@@ -25,7 +25,7 @@ def step(fraction: float) -> dict[str, V]:
 
 
 def test_a_terminal_shows_a_bar_with_amount_rate_and_time_left(service: FakeService, tapectl: Runner) -> None:
-    service.plan("VerifyTape", seconds=3, steps=[step(n / 10) for n in range(10)], result=VERIFIED)
+    service.plan("VerifyTape", seconds=2, steps=[step(n / 10) for n in range(10)], result=VERIFIED)
     terminal = tapectl.terminal("verify")
     terminal.expect(r"vt0: verifying .*━.* \d0% .* of 4\.00 GB, 250 MB/s, 0:\d\d left")
     assert terminal.end() == 0
@@ -49,7 +49,7 @@ def test_work_of_unknown_length_shows_how_long_it_takes(service: FakeService, ta
 
 
 def test_a_pipe_gets_plain_lines_on_standard_error(service: FakeService, tapectl: Runner) -> None:
-    service.plan("VerifyTape", seconds=6, steps=[step(n / 4) for n in range(5)], result=VERIFIED)
+    service.plan("VerifyTape", seconds=4, steps=[step(n / 4) for n in range(5)], result=VERIFIED)
     done = tapectl("verify")
     assert done.stdout == "vt0: 4 files, 4,000,000,000 bytes, no error\n"
     lines = done.stderr.splitlines()
@@ -79,7 +79,7 @@ def test_a_job_that_waits_for_a_tape_says_which(service: FakeService, tapectl: R
         "found-label-text": V("s", "TAPE01"),
     }
     waiting = {"State": V("s", "waiting"), "Prompt": V("a{sv}", prompt)}
-    service.plan("RequestMedia", seconds=3, steps=[waiting], result={"label-text": V("s", "TAPE42")})
+    service.plan("RequestMedia", seconds=2.4, steps=[waiting], result={"label-text": V("s", "TAPE42")})
     done = tapectl("request", "TAPE42")
     assert done.stdout == "vt0: TAPE42 is loaded\n"
     assert done.stderr == "tapectl: vt0: please insert TAPE42: another tape is in the drive (TAPE01)\n"
