@@ -60,17 +60,15 @@ def recover(lease: Lease, poll: Poll) -> str:
     begin = interrupted(intent)
     if other := _other_medium(lease, intent):
         return f"{begin}; {other}, so it is still open: load {_label(intent)} to have it closed"
-    last = None
-    file = intent.file
     buffer = memoryview(bytearray(BLOCK))
-    while (found := _scan(lease.drive, file, buffer, poll)) is not None:
-        last = found
-        file += 1
-    end = _close(lease, intent, last, buffer, poll)
+    files: list[_Found] = []
+    while (found := _scan(lease.drive, intent.file + len(files), buffer, poll)) is not None:
+        files.append(found)
+    end = _close(lease, intent, files[-1] if files else None, buffer, poll)
     lease.intents.clear()
     lease.knowledge.in_file = False
     lease.knowledge.arrive()
-    return f"{begin}; {end}"
+    return f"{begin}; {end}{_between(files)}"
 
 
 def interrupted(intent: Intent) -> str:
@@ -102,7 +100,7 @@ def _close(lease: Lease, intent: Intent, last: _Found | None, buffer: memoryview
         return "nothing of it was on tape yet"
     if last.closed:
         _end_at_filemark(lease.drive)
-        return "but everything on tape is closed"
+        return f"file {last.file}, the last one, is closed"
     if last.file == intent.file and last.blocks < intent.blocks:
         return (
             f"only {last.blocks} of {intent.blocks} blocks known to be durable can be read, "
@@ -122,6 +120,14 @@ def _close(lease: Lease, intent: Intent, last: _Found | None, buffer: memoryview
     drive.write_filemarks(1)
     lease.knowledge.end_file(last.file, durable=True)
     return f"file {last.file} is closed as incomplete, {last.blocks} blocks of it are kept"
+
+
+def _between(files: list[_Found]) -> str:
+    """What to say of open files with others behind them: to close them would destroy those."""
+    still_open = [str(found.file) for found in files[:-1] if not found.closed]
+    if not still_open:
+        return ""
+    return f"; without an end marker, and so not complete, stay files before it: {', '.join(still_open)}"
 
 
 def _scan(drive: Drive, file: int, buffer: memoryview, poll: Poll) -> _Found | None:

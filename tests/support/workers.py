@@ -136,7 +136,7 @@ class Peer:
     def write(self, data: bytes = b"data", **arguments: Any) -> dict[str, Any]:
         """Write ``data`` as one file and commit it."""
         read_end, write_end = os.pipe()
-        feeder = threading.Thread(target=feed, args=(write_end, data))
+        feeder = threading.Thread(target=feed, args=(write_end, data), daemon=True)
         feeder.start()
         number = self.begin("write-file", read_end, owned=False, commit_on_eof=True, **arguments)
         os.close(read_end)
@@ -161,7 +161,7 @@ class Peer:
         number = self.begin("read-file", write_end, owned=False, **arguments)
         os.close(write_end)
         collected: list[bytes] = []
-        reader = threading.Thread(target=drain, args=(read_end, collected))
+        reader = threading.Thread(target=drain, args=(read_end, collected), daemon=True)
         reader.start()
         try:
             result = self.end(number)
@@ -244,7 +244,7 @@ class Bench:
                 except PowerCut:
                     self.statuses.append(POWER_CUT)
 
-        thread = threading.Thread(target=body)
+        thread = threading.Thread(target=body, daemon=True)
         thread.start()
         self.threads.append(thread)
         return self._peer(ours)

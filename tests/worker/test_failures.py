@@ -246,7 +246,7 @@ def test_a_release_without_the_directory_tells_what_failed(bench: Bench, peer: P
     assert failed
     assert all("DeviceGone" in step for step in failed)
     away.rename(bench.tapes)
-    assert "everything on tape is closed" in peer.open(bench.spec())["recovered"]
+    assert "the last one, is closed" in peer.open(bench.spec())["recovered"]
 
 
 def test_a_caller_whose_descriptor_fails_gets_an_incomplete_file(bench: Bench, peer: Peer) -> None:

@@ -99,7 +99,7 @@ def test_a_worker_killed_behind_the_end_of_a_file_has_lost_nothing(bench: Bench,
     peer.write(DATA, name="b", durable=False)
     bench.kill()
     peer, text = reopen(bench)
-    assert text == "the write of file 3 on TEST01L8 was interrupted; but everything on tape is closed"
+    assert text == "the write of file 3 on TEST01L8 was interrupted; file 4, the last one, is closed"
     assert entries(peer) == [("before", True), ("a", True), ("b", True)]
     assert not bench.intent.exists()
 
@@ -113,6 +113,20 @@ def test_of_a_series_of_files_the_last_one_is_closed(bench: Bench, peer: Peer) -
     peer, text = reopen(bench)
     assert text.endswith("file 4 is closed as incomplete, 10 blocks of it are kept")
     assert entries(peer) == [("before", True), ("a", True), ("lost", False)]
+
+
+def test_a_file_between_others_that_has_lost_its_end_is_told(bench: Bench, peer: Peer) -> None:
+    for name in ("a", "b", "c"):
+        peer.write(DATA, name=name, durable=False)
+    bench.kill()
+    with open(bench.tape_file(4), "r+b") as file:
+        file.truncate(11 * BLOCK)                 # as a loss of power may leave it
+    peer, text = reopen(bench)
+    assert text == (
+        "the write of file 3 on TEST01L8 was interrupted; file 5, the last one, is closed; "
+        "without an end marker, and so not complete, stay files before it: 4"
+    )
+    assert entries(peer) == [("before", True), ("a", True), ("b", False), ("c", True)]
 
 
 def test_a_write_over_other_files_is_closed_where_it_ended(bench: Bench, peer: Peer) -> None:
@@ -333,7 +347,7 @@ def test_a_recovery_answers_while_it_reads(bench: Bench, peer: Peer) -> None:
     peer.send(Request(5, "rewind"))
     with pytest.raises(Refusal, match="Busy"):
         peer.end(5)
-    assert "everything on tape is closed" in peer.end(0)["recovered"]
+    assert "the last one, is closed" in peer.end(0)["recovered"]
 
 
 def test_sigterm_in_a_recovery_leaves_it_to_the_next_start(bench: Bench, peer: Peer) -> None:
@@ -348,7 +362,7 @@ def test_sigterm_in_a_recovery_leaves_it_to_the_next_start(bench: Bench, peer: P
     assert text.endswith("is not closed: the service is stopping")
     assert bench.exit_status() == 0
     assert bench.intent.exists()
-    assert "everything on tape is closed" in reopen(bench)[1]
+    assert "the last one, is closed" in reopen(bench)[1]
 
 
 def test_many_kills_in_a_row_lose_nothing(bench: Bench, peer: Peer) -> None:
