@@ -116,7 +116,8 @@ async def test_whatever_a_crowd_does_the_drives_are_free_afterwards(house, seed,
         async with asyncio.timeout(200):
             await asyncio.gather(*(stream() for _ in range(4)))
         for session in list(service.sessions.values()):
-            await session.release(Caller("", session.owner_uid))
+            await crowd.attempt(session.release(Caller("", session.owner_uid)))
+        await house.until(lambda: not service.sessions)
         await house.until(lambda: service.jobs.running == 0)
         await service.shared.settle()
         for name, drive in service.drives.items():
