@@ -9,7 +9,8 @@ from typing import Any
 from tapeds.buslib import library, wire
 from tapeds.buslib.wire import Frame
 
-ANY_VALUES = 10_000_000            # replies and signals may be made of anything: their length is bounded
+CALL_VALUES = 10_000               # what the body of a call may be made of
+ANY_VALUES = 10_000_000            # replies and signals: their length is bounded, that is enough
 
 
 class Error:
@@ -108,11 +109,12 @@ class Incoming:
         """The arguments.  Raises CallError InvalidArgs where they cannot be read."""
         if self._body is None:
             try:
-                self._body = library.decode(self._frame.raw, library.CALL_VALUES)
+                frame = self._frame
+                self._body = library.decode(frame.order, frame.signature, frame.body, CALL_VALUES)
             except ValueError as exc:
                 text = f"the arguments of {self.member} are refused: {exc}"
                 raise CallError(Error.INVALID_ARGS, text) from exc
-            self._frame.raw = b""
+            self._frame.body = b""
         return self._body
 
     def take_fd(self, index: int) -> int:
@@ -138,7 +140,7 @@ def read_reply(frame: Frame) -> Reply:
     if frame.refusal:
         raise CallError(Error.LIMITS_EXCEEDED, frame.refusal)
     try:
-        body = library.decode(frame.raw, ANY_VALUES)
+        body = library.decode(frame.order, frame.signature, frame.body, ANY_VALUES)
     except ValueError as exc:
         frame.received.close()
         raise CallError(Error.INCONSISTENT_MESSAGE, f"the reply of {frame.sender} is refused: {exc}") from exc

@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tapeds.buslib import library, values, wire
+from tapeds.buslib import wire
 from tapeds.buslib.calls import CallError, Error
+from tapeds.buslib.compose import compose
 from tapeds.buslib.descriptors import Budget
 from tapeds.buslib.inbox import Inbox
 from tapeds.buslib.outbox import Letter, Outbox
@@ -38,13 +39,12 @@ _SECONDS_OF_READING = 0.01                 # in one turn, at most
 
 CALL_BYTES = 192 * 1024                    # of a call's body; the longest of the API has 64 KiB twice
 OTHER_BYTES = 16 * 1024 * 1024             # of the body of a reply or a signal
-LONGEST_SENT = 16 * 1024 * 1024            # dbus-daemon drops whoever sends more than 32 MiB
-MOST_FDS_SENT = 16                         # and whoever sends more descriptors than this in one message
 
+_HEADER_BYTES = 256                        # what a header counts for while it waits
 _INBOX_BYTES = 8 * 1024 * 1024             # beyond these nothing is read
 _OUTBOX_BYTES = 1024 * 1024
-SIGNAL_BYTES = 4 * 1024 * 1024             # waiting in the outbox: beyond, broadcasts are left out
-CALL_OUT_BYTES = 64 * 1024 * 1024          # and beyond this, everything is
+_SIGNAL_BYTES = 4 * 1024 * 1024            # waiting in the outbox: beyond, broadcasts are left out
+_ANY_BYTES = 64 * 1024 * 1024              # and beyond this, everything is
 _COMPLAIN_EVERY = 10.0                     # seconds between two log lines about the same thing
 
 
@@ -107,7 +107,8 @@ class Connection:
 
         def left(error: OSError | None) -> None:
             if error is not None and not future.done():
-                future.set_exception(CallError(Error.DISCONNECTED, f"{member} was not sent: {error}"))
+                name = Error.DISCONNECTED if isinstance(error, ConnectionError) else Error.FAILED
+                future.set_exception(CallError(name, f"{member} was not sent: {error}"))
 
         self.post(wire.CALL, serial, signature, body, fds, left, flags=flags, destination=destination,
                   path=path, interface=interface, member=member)
@@ -130,7 +131,8 @@ class Connection:
         try:
             if asyncio.get_running_loop() is not self.loop:
                 raise RuntimeError("a bus may be used only in the thread of its event loop")
-            letter.data = memoryview(self._encode(kind, serial, signature, body, len(letter.fds), header))
+            letter.data = memoryview(compose(kind, serial, signature, body, len(letter.fds), header))
+            self._check_space(kind, len(letter.data))
         except BaseException:
             letter.finish()
             raise
@@ -143,25 +145,11 @@ class Connection:
         self._serial = self._serial % 0xFFFF_FFFF + 1
         return self._serial
 
-    def _encode(self, kind: int, serial: int, signature: str, body: Sequence[Any], fds: int,
-                header: dict[str, Any]) -> bytes:
-        if fds > MOST_FDS_SENT:
-            text = f"a message carries at most {MOST_FDS_SENT} descriptors, not {fds}"
-            raise CallError(Error.LIMITS_EXCEEDED, text)
-        _check_header(header)
-        try:
-            checked = values.check(signature, body, fds)
-        except values.Mismatch as exc:
-            raise CallError(Error.INVALID_ARGS, str(exc)) from exc
-        data = library.encode(kind, serial, signature=signature, body=checked, fd_count=fds, **header)
-        if len(data) > LONGEST_SENT:
-            text = f"the message has {len(data)} bytes, more than {LONGEST_SENT}"
-            raise CallError(Error.LIMITS_EXCEEDED, text)
-        if self.outbox.bytes + len(data) > (SIGNAL_BYTES if kind == wire.SIGNAL else CALL_OUT_BYTES):
+    def _check_space(self, kind: int, size: int) -> None:
+        if self.outbox.bytes + size > (_SIGNAL_BYTES if kind == wire.SIGNAL else _ANY_BYTES):
             self.left_out += 1
             self._complain("the bus takes nothing, %d messages were left out", self.left_out)
             raise BusIsFull(Error.LIMITS_EXCEEDED, "the bus takes no more messages now")
-        return data
 
     async def drain(self) -> None:
         """Return when nothing waits in the outbox, or the connection is lost."""
@@ -241,7 +229,7 @@ class Connection:
             return
         sender = self._listener.arrived(frame) if frame.kind == wire.SIGNAL else frame.sender
         if sender:
-            self._inbox.put(sender, frame, len(frame.raw))
+            self._inbox.put(sender, frame, _HEADER_BYTES + len(frame.body))
 
     def _refuse(self, frame: Frame) -> None:
         frame.received.close()
@@ -339,12 +327,3 @@ class Connection:
         for future in pending.values():
             if not future.done():
                 future.set_exception(CallError(Error.DISCONNECTED, text))
-
-
-def _check_header(header: dict[str, Any]) -> None:
-    checks = {"destination": values.is_bus_name, "path": values.is_path, "interface": values.is_interface,
-              "member": values.is_member, "error_name": values.is_interface}
-    for key, valid in checks.items():
-        value = header.get(key)
-        if value is not None and not valid(value):
-            raise CallError(Error.INVALID_ARGS, f"{value!r} is no {key.replace('_', ' ')}")

@@ -49,7 +49,7 @@ class Dispatcher:
         if not _is_about_names(frame):
             return frame.sender
         try:
-            name, *owners = library.decode(frame.raw, ANY_VALUES)
+            name, *owners = library.decode(frame.order, frame.signature, frame.body, ANY_VALUES)
         except ValueError:
             log.exception("the bus sent a signal that cannot be read")
             return ""
@@ -94,7 +94,7 @@ class Dispatcher:
 
     def _signal(self, frame: Frame) -> None:
         try:
-            body = library.decode(frame.raw, ANY_VALUES)
+            body = library.decode(frame.order, frame.signature, frame.body, ANY_VALUES)
         except ValueError as exc:
             log.warning("a signal %s of %s is left out: %s", frame.member, frame.sender, exc)
             return

@@ -111,7 +111,7 @@ class Reader:
         if there < whole:
             return 0
         frame, self._frame = self._frame, None
-        frame.raw += self._buffer[at + self._header_length : at + whole]
+        frame.body = bytes(self._buffer[at + self._header_length : at + whole])
         frames.append(frame)
         return whole
 

@@ -56,7 +56,8 @@ class Frame:
     sender: str = ""
     signature: str = ""
     fd_count: int = 0
-    raw: bytes = b""                   # the whole message, without header fields that nobody knows
+    order: str = "<"                   # of the bytes of a number, as `struct` has it
+    body: bytes = b""
     received: Received = NOTHING
     refusal: str = ""                  # why it must be refused without being read
     wishes: Sequence[Any] = ()         # the subscriptions that a signal may fulfil
@@ -82,8 +83,7 @@ class _Walk:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.order = _ENDIAN[data[0]]
-        self.unpack = struct.Struct(self.order + "I").unpack_from
+        self.unpack = struct.Struct(_ENDIAN[data[0]] + "I").unpack_from
 
     def text(self, at: int) -> tuple[str, int]:
         """The string at ``at`` (aligned) and where it ends."""
@@ -133,22 +133,22 @@ def _end_of_type(signature: str, at: int) -> int:
 
 
 def parse_header(data: bytes) -> Frame:
-    """The frame whose header, padding included, is ``data``.
+    """The frame whose header, padding included, is ``data``; its body is still to be put in.
 
-    Its ``raw`` is the header without unknown fields: the specification says that they must be
-    ignored, dbus-next gives up the connection over them.
-    Raises BrokenFrame.
+    Unknown fields are ignored, as the specification wants it; dbus-next gives up the connection
+    over them.  Raises BrokenFrame.
     """
-    serial, length = struct.unpack_from(_ENDIAN[data[0]] + "II", data, 8)
+    order = _ENDIAN[data[0]]
+    serial, length = struct.unpack_from(order + "II", data, 8)
     fields = remembered(data, 0, len(data))
     if fields is not None:
-        return Frame(data[1], data[2], serial, *fields, raw=data)
-    frame = Frame(data[1], data[2], serial, raw=data)
+        return Frame(data[1], data[2], serial, *fields)
+    frame = Frame(data[1], data[2], serial, order=order)
     try:
-        known = _read_fields(frame, data, FIXED + length)
+        _read_fields(frame, data, FIXED + length)
     except (IndexError, struct.error, UnicodeDecodeError, RecursionError) as exc:
         raise BrokenFrame(f"the bus sent a header that cannot be read: {exc}") from exc
-    if known and not frame.reply_serial and len(data) <= _REMEMBERED_BYTES and data[0] == _LITTLE:
+    if not frame.reply_serial and len(data) <= _REMEMBERED_BYTES and data[0] == _LITTLE:
         _remember(data, frame)
     return frame
 
@@ -184,15 +184,11 @@ def _remember(data: bytes, frame: Frame) -> None:
     _headers[data[12:]] = Fields(*(getattr(frame, name) for name in Fields._fields))
 
 
-def _read_fields(frame: Frame, data: bytes, end: int) -> bool:
-    """Put the header fields into ``frame``; False if there were unknown ones, which are then cut out."""
+def _read_fields(frame: Frame, data: bytes, end: int) -> None:
     walk = _Walk(data)
-    kept: list[bytes] = []
-    known = True
     at = FIXED
     while at < end:
         at += -at % 8
-        begin = at
         name, code = _FIELDS.get(data[at], ("", ""))
         signature, at = walk.signature(at + 1)
         if name and signature != code:
@@ -206,19 +202,7 @@ def _read_fields(frame: Frame, data: bytes, end: int) -> bool:
             value, at = int(walk.unpack(data, at)[0]), at + 4
         else:
             _, at = walk.skip(signature, 0, at)
-            known = False
             continue
         setattr(frame, name, value)
-        kept.append(data[begin:at])
     if at != end:
         raise BrokenFrame("the header is longer than it says")
-    if not known:
-        frame.raw = _rebuild(data, walk.order, kept)
-    return known
-
-
-def _rebuild(data: bytes, order: str, kept: list[bytes]) -> bytes:
-    fields = b""
-    for one in kept:
-        fields += b"\0" * (-len(fields) % 8) + one
-    return data[:12] + struct.pack(order + "I", len(fields)) + fields + b"\0" * (-len(fields) % 8)

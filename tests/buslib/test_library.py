@@ -56,12 +56,18 @@ def test_whoever_imports_the_library_later_gets_all_of_it(library: str) -> None:
     assert result.stdout == "MessageBus\n"
 
 
+def body_of(room: ModuleType, signature: str, body: list[object]) -> bytes:
+    """The bytes of a body."""
+    message = room.library.encode(4, 1, path="/a", interface="a.b", member="C", signature=signature,
+                                  body=body)
+    return bytes(message[room.wire.lengths(message, 0)[0] :])
+
+
 def test_signatures_sent_by_strangers_do_not_fill_the_memory(room: ModuleType) -> None:
     for number in range(2_000):
         kind = "".join("syqiutxd"[number >> shift & 7] for shift in range(0, 12, 3)) + "v"
-        body = room.check("v", [room.Variant("a(" + kind + ")", [])])
-        room.library.decode(room.library.encode(4, 1, path="/a", interface="a.b", member="C", signature="v",
-                                                body=body), 1_000)
+        body = body_of(room, "v", [room.Variant("a(" + kind + ")", [])])
+        room.library.decode("<", "v", body, 1_000)
     if room.LIBRARY == "dbus_next":
         assert len(room.library._signature.SignatureTree._cache) <= 256
     else:
@@ -70,17 +76,29 @@ def test_signatures_sent_by_strangers_do_not_fill_the_memory(room: ModuleType) -
 
 def test_long_signatures_count_as_many_values(room: ModuleType) -> None:
     kind = "a(" + "y" * 250 + ")"
-    values = [room.Variant(kind, []) for _ in range(50)]
-    data = room.library.encode(4, 1, path="/a", interface="a.b", member="C", signature="av", body=[values])
-    assert len(room.library.decode(data, 100_000)[0]) == 50
+    body = body_of(room, "av", [[room.Variant(kind, []) for _ in range(50)]])
+    assert len(room.library.decode("<", "av", body, 100_000)[0]) == 50
     if room.LIBRARY == "dbus_next":
         with pytest.raises(room.library.TooManyValues):
-            room.library.decode(data, 10_000)
+            room.library.decode("<", "av", body, 10_000)
 
 
-@pytest.mark.parametrize("cut", [20, 60, 90])
-def test_a_message_that_is_cut_off_is_an_error_and_nothing_else(room: ModuleType, cut: int) -> None:
-    fields = rawbus.call_fields("org.example.Service", "/a", "org.example.Interface", "Do", "s")
-    message = rawbus.frame(rawbus.CALL, 1, fields, rawbus.string("hello"))
+BODIES = {
+    "cut off": ("s", rawbus.string("hello")[:-3]),
+    "cut off in a number": ("su", rawbus.string("hello") + b"\0\0\1"),
+    "without a signature": ("", rawbus.string("hello")),
+    "missing": ("s", b""),
+    "of a type that is none": ("?", b"\0" * 8),
+    "no text": ("s", rawbus.string(b"\xff")),
+}
+
+
+@pytest.mark.parametrize("what", BODIES)
+def test_a_body_that_cannot_be_read_is_one_kind_of_error(room: ModuleType, what: str) -> None:
+    signature, body = BODIES[what]
     with pytest.raises(ValueError, match="message"):
-        room.library.decode(message[:-cut], 100)
+        room.library.decode("<", signature, body, 100)
+
+
+def test_an_empty_body_is_no_values(room: ModuleType) -> None:
+    assert room.library.decode("<", "", b"", 0) == []
