@@ -44,6 +44,7 @@ class TransferView:
     direction: str                          # "read" | "write"
     file_number: int = names.UNKNOWN
     early_warning: bool = False
+    uncommitted: bool = False               # only a commit, which did not come yet, makes the file whole
 
 
 class Job:
@@ -120,6 +121,11 @@ class Job:
         """Whether the job has ended."""
         return self.state == "finished"
 
+    @property
+    def needs_owner(self) -> bool:
+        """Whether the job is pointless once its owner has left the bus: nobody else may commit a file."""
+        return not self.detached or (self.transfer is not None and self.transfer.uncommitted)
+
     def since(self) -> str:
         """When the job began, for a text."""
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.start_time / 1_000_000))
@@ -165,6 +171,7 @@ class Job:
         if self.transfer is None or self.transfer.direction != "write":
             raise errors.InvalidState(f"{self} takes no data; only a write can be committed")
         await (await self._controlled()).commit(size, sha256)
+        self.transfer.uncommitted = False
 
     async def abort(self) -> None:
         """Close the file as incomplete now; a read is cancelled.  Raises JobFinished, InvalidState."""

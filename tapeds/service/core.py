@@ -111,7 +111,7 @@ class Service:
         self.shared.admissions.vanished(name)
         for job in self.jobs.live():
             unit = self._drive_of(job)
-            if unit is not None and job.owner.name == name and not job.detached:
+            if unit is not None and job.owner.name == name and job.needs_owner:
                 unit.stop_job(job, "ClientGone", "the caller went away")
         for session in list(self.sessions.values()):
             if session.owner == name and session.binding == "client" and not session.ending:

@@ -46,11 +46,12 @@ async def start(
     writing = direction == "write"
     operation = _OPERATIONS[direction, fd is not None]
     request = prepare(arguments, owned=fd is None)
+    uncommitted = writing and not _says_its_end(request)
     ours, client = (fd, None) if fd is not None else ends(writing)
     with Owned(ours) as mine, Owned(client) as theirs:
         if fd is not None:
             check(fd, readable=writing)
-            if writing and not _says_its_end(request):
+            if uncommitted:
                 raise errors.InvalidOption(
                     "it must be said before where the data end: give commit-on-eof, size or sha256"
                 )
@@ -61,7 +62,7 @@ async def start(
             session=session,
             detach=detach,
             fd=mine.take(),
-            transfer=TransferView(direction),
+            transfer=TransferView(direction, uncommitted=uncommitted),
         )
         return job, theirs.take()
 

@@ -166,6 +166,33 @@ async def test_a_detached_transfer_outlives_its_caller(house) -> None:
         assert (await job.wait())["bytes"] == 5
 
 
+async def test_a_detached_write_that_only_its_caller_could_commit_ends_with_it(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        await house.label(service)
+        job, fd = await drive.start_write(house.anna, {}, detach=True)
+        os.write(fd, b"hello")
+        service.caller_vanished(house.anna.name)
+        with pytest.raises(errors.ClientGone, match=r"write-file\): the caller went away"):
+            await job.wait()
+        os.close(fd)
+        assert (drive.state, drive.lock_holder()) == ("idle", "")
+
+
+async def test_a_detached_write_goes_on_once_it_is_committed_or_has_said_how_much_comes(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        await house.label(service)
+        for request in ({}, {"size": 5}):
+            job, fd = await drive.start_write(house.anna, request, detach=True)
+            if not request:
+                await job.commit(5)
+            service.caller_vanished(house.anna.name)
+            os.write(fd, b"hello")
+            os.close(fd)
+            assert (await job.wait())["bytes"] == 5
+
+
 async def test_a_request_for_a_medium_ends_at_once_unless_it_is_detached(house) -> None:
     async with house.running() as service:
         drive = service.drives["vt0"]
