@@ -126,7 +126,7 @@ class _Write:
         """Until the source is known to be whole, and what is left of it fits into the closing block."""
         while True:
             self.control.poll()
-            self._take()
+            came = self._take()
             whole = self._whole()
             if self.inflow.full and self._last_block():
                 raise self._full()
@@ -136,7 +136,7 @@ class _Write:
                 return
             elif self.allowance == 0:
                 raise self._full()
-            else:
+            elif not came:
                 self._wait()
 
     def _last_block(self) -> bool:
@@ -146,26 +146,25 @@ class _Write:
     def _full(self) -> EndOfMedia:
         return EndOfMedia(f"the tape is full: file {self.file} does not fit on it")
 
-    def _take(self) -> None:
-        """Take what the source has now, as far as there is room and use for it."""
-        capacity = self.inflow.capacity
-        enough = min(capacity, max(self.needed, self.thresholds.ahead)) if self.quick else capacity
-        while not self.ended and self.inflow.full < enough:
-            areas = self.inflow.room(self._limit())
-            if not areas:
-                return
-            count = self.source.read(areas)
-            if count is None:
-                return
-            if count == 0:
-                self.ended = True
-                return
-            self.inflow.took(count)
-            self.taken += count
-            if self.allowance is not None:
-                self.allowance -= count
-            if self.plan.size is not None and self.taken > self.plan.size:
-                raise Incomplete(f"the data are longer than the {self.plan.size} bytes of size")
+    def _take(self) -> bool:
+        """Take what the source has now, at most a full pipe of it; whether something came, or the end."""
+        enough = max(self.needed, self.thresholds.ahead) if self.quick else self.inflow.capacity
+        if self.ended or self.inflow.full >= enough:
+            return False
+        areas = self.inflow.room(self._limit())
+        count = self.source.read(areas) if areas else None
+        if count is None:
+            return False
+        if count == 0:
+            self.ended = True
+            return True
+        self.inflow.took(count)
+        self.taken += count
+        if self.allowance is not None:
+            self.allowance -= count
+        if self.plan.size is not None and self.taken > self.plan.size:
+            raise Incomplete(f"the data are longer than the {self.plan.size} bytes of size")
+        return True
 
     def _limit(self) -> int | None:
         """How many bytes may be taken at most; ``None``: as many as there is room for."""

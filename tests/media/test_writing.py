@@ -661,6 +661,18 @@ def test_a_slow_drive_lets_the_ring_fill_and_a_quick_one_does_not(
     assert in_pipe == [left]
 
 
+def test_a_source_that_is_always_ready_does_not_keep_the_drive_waiting(write, drive, tmp_path, monkeypatch):
+    """No more is taken between two blocks than a pipe would hold, however large the ring."""
+    monkeypatch.setattr(pump, "QUICK_SECONDS", 0)
+    path = tmp_path / "data"
+    path.write_bytes(bytes(14 * PAYLOAD))
+    taken = []
+    with path.open("rb") as file:
+        drive.on_write = lambda: taken.append(os.lseek(file.fileno(), 0, os.SEEK_CUR))
+        write(fd=file.fileno(), owned=False)
+    assert taken[:3] == [5 * PAYLOAD, 10 * PAYLOAD, 14 * PAYLOAD]
+
+
 def waiting(fd):
     """How many bytes are in a pipe."""
     return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), "little")
