@@ -217,7 +217,9 @@ class WorkerHandle:
             )
 
     def _death(self, text: str) -> errors.TapeError:
-        return errors.DeviceFailed(f"the worker of {self.name} {text}")
+        return errors.DeviceFailed(
+            f"the worker of {self.name} {text}; try again: an unfinished file is closed as incomplete"
+        )
 
     def _hung_up(self) -> None:
         if self._ending is None:
