@@ -39,7 +39,7 @@ sys.stdin.read()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test in a loop of its own; a task that is left over is a failure of the test."""
+    """Run an async test in a loop of its own."""
     test = pyfuncitem.obj
     if not inspect.iscoroutinefunction(test):
         return None
