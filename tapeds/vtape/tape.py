@@ -23,7 +23,10 @@ from tapeds.vtape.writer import FileWriter
 
 
 class Tape:
-    """Methods raise MediumError for what is missing or no tape, DeviceGone and Io."""
+    """One tape of a directory, with the head over it.
+
+    Methods raise DeviceGone and Io; MediumError for an index or a file that is missing or damaged.
+    """
 
     def __init__(self, folder: Folder, label: str, file: int) -> None:
         """Thread tape ``label``, the head before ``file`` (or at the end, if there are fewer)."""
