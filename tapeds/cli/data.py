@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Files on tape: write read ls verify."""
+"""What stands on a tape, and whether it is in order: ls verify."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from tapeds import names
 from tapeds.cli import render
 from tapeds.cli.failure import Exit, Failure
 from tapeds.cli.job import Job, on_tape
-from tapeds.cli.verb import mute_flag, verb
+from tapeds.cli.verb import TextType, mute_flag, verb
 
 if TYPE_CHECKING:
     from tapeds.cli.client import Client
 
 
-class JobNumber(click.ParamType[str]):
+class JobNumber(TextType):
     """The number of a job, or its object path; the value is the path."""
 
     name = "job"

@@ -81,6 +81,7 @@ class Tapectl(click.Group):
 tapectl = Tapectl(
     "tapectl",
     params=common_options(),
+    subcommand_metavar="VERB [ARGUMENT]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     help="""Use the tape drives of this host through the tape drive service.
 
@@ -100,8 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     settings = Settings()
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = tapectl.main(arguments, "tapectl", standalone_mode=False, obj=settings)
+        status = tapectl.main(words or ["--help"], "tapectl", standalone_mode=False, obj=settings)
         sys.stdout.flush()
         return int(status or 0)
     except Failure as failure:

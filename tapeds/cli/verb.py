@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tapeds.cli.settings import Settings
 
+if TYPE_CHECKING:
+    IntType = click.ParamType[int]
+    TextType = click.ParamType[str]
+else:
+    # Not generic before click 8.4.
+    IntType = TextType = click.ParamType
 
-class Number(click.ParamType[int]):
+
+class Number(IntType):
     """A whole number, not below ``least``."""
 
     name = "number"

@@ -27,7 +27,22 @@ if TYPE_CHECKING:
 _OVER = {"JobFinished", "UnknownObject", "AlreadyCancelled"}
 
 
-@verb("write", takes_command=True, short_help="Write a file to the tape, behind its last one.")
+_HELP = """Write one file to the tape in DRIVE, behind the last one that is there.
+
+\b
+FILE           a regular file: complete when all of it was read and it did
+               not change meanwhile.
+-- COMMAND...  what COMMAND prints: complete only when it exits 0.
+-              standard input: complete only as far as --size,
+               --sha256-file or --trust-eof says so; a pipe cannot tell
+               whether its writer was done or died.
+
+In any other case the file on tape is marked incomplete and the exit status is 6. The SHA-256
+of the data is checked before the file is closed, and printed.
+"""
+
+
+@verb("write", takes_command=True, help=_HELP, short_help="Write a file to the tape, behind its last one.")
 @words("[DRIVE] FILE|-  |  [DRIVE] -- COMMAND...")
 @click.option("--name", metavar="NAME", help="Name on tape. Of a FILE its own name, unless NAME is empty.")
 @click.option("--size", type=Number(0), metavar="BYTES", help="With -: so many bytes are all.")
@@ -57,19 +72,7 @@ async def write(
     no_durable: bool,
     yes: bool,
 ) -> None:
-    r"""Write one file to the tape in DRIVE, behind the last one that is there.
-
-    \b
-    FILE           a regular file: complete when all of it was read and it did
-                   not change meanwhile.
-    -- COMMAND...  what COMMAND prints: complete only when it exits 0.
-    -              standard input: complete only as far as --size,
-                   --sha256-file or --trust-eof says so; a pipe cannot tell
-                   whether its writer was done or died.
-
-    In any other case the file on tape is marked incomplete and the exit status is 6. The SHA-256
-    of the data is checked before the file is closed, and printed.
-    """
+    """Write one file to the tape in DRIVE, behind the last one that is there."""
     command = command_words()
     if command is not None and not command:
         raise click.UsageError("which COMMAND? It is missing behind --")

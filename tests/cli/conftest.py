@@ -14,6 +14,7 @@ from cli.runner import Runner
 from support.daemon import Daemon
 from support.privatebus import PrivateBus
 
+OF_THE_PERSON = {"TAPEDS_DRIVE", "TAPEDS_SESSION"}
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -36,7 +37,7 @@ def service(tmp_path: Path) -> Iterator[FakeService]:
 def tapectl(service: FakeService, tmp_path: Path) -> Iterator[Runner]:
     """tapectl in front of the fake service; TAPEDS_DRIVE is vt0."""
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("TAPEDS_")},
+        **{name: value for name, value in os.environ.items() if name not in OF_THE_PERSON},
         "PYTHONPATH": str(ROOT),
         "DBUS_SYSTEM_BUS_ADDRESS": service.address,
         "TAPEDS_DRIVE": "vt0",
@@ -63,7 +64,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 def real(daemon: Daemon, tmp_path: Path) -> Iterator[Runner]:
     """tapectl in front of the real service, in an empty folder."""
     (tmp_path / "here").mkdir()
-    kept = {name: value for name, value in daemon.environment.items() if not name.startswith("TAPEDS_")}
+    kept = {name: value for name, value in daemon.environment.items() if name not in OF_THE_PERSON}
     runner = Runner(kept, tmp_path / "here")
     yield runner
     runner.close()

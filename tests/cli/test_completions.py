@@ -130,7 +130,9 @@ zpty -w shell "autoload -U compinit && compinit -u -d {tmp_path}/dump; zstyle ':
 zpty -w shell "LISTMAX=1000; bindkey '^I' complete-word; unsetopt zle_bracketed_paste automenu; print READY"
 typeset out
 while zpty -r shell out '*READY*' && [[ $out != *$'\\n'READY* ]]; do :; done
-for typed in 'tapectl read-' 'tapectl rewind v' 'tapectl cancel ' 'tapectl erase --f'; do
+lines=('tapectl --address unix:path=/x status l' 'tapectl read-' 'tapectl rewind v' 'tapectl cancel '
+    'tapectl erase --f')
+for typed in "${{lines[@]}}"; do
     zpty -w -n shell "$typed"$'\\t\\t'
     sleep 1
     out=
@@ -150,3 +152,5 @@ zpty -d shell
     assert "vt1" in answers["tapectl rewind v"]
     assert "12" in answers["tapectl cancel "]
     assert "--full" in answers["tapectl erase --f"]
+    assert "lto0" in answers["tapectl --address unix:path=/x status l"]
+    assert "--address unix:path=/x drives --names" in (tmp_path / "asked").read_text().splitlines()

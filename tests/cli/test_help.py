@@ -24,6 +24,7 @@ def test_help_fits_into_80_columns_and_says_something(verb: str) -> None:
     assert result.exit_code == 0
     assert max(len(line) for line in result.output.splitlines()) <= 80
     assert len(result.output.splitlines()) > 5
+    assert "\\b" not in result.output
 
 
 def test_every_verb_of_the_service_is_there() -> None:
@@ -69,8 +70,10 @@ def test_wrong_words_are_exit_status_2_before_any_bus(
 
 
 def test_tapectl_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
-    main([])
-    assert "Tapes and their files:" in "".join(capsys.readouterr())
+    assert main([]) == 0
+    printed = capsys.readouterr()
+    assert "Tapes and their files:" in printed.out
+    assert printed.err == ""
 
 
 def test_common_options_stand_before_or_behind_the_verb() -> None:
