@@ -70,6 +70,13 @@ class Lease:
         if durable:
             self.intents.clear()
 
+    def drop_file(self, file: int) -> None:
+        """``file`` was not begun after all: nothing of it is on tape."""
+        self.knowledge.in_file = False
+        pending = self.intents.pending
+        if pending is not None and pending.file == file:
+            self.intents.clear()
+
     def forget_intent(self) -> None:
         """Nothing is left on the tape in the drive that an intent could speak of."""
         pending = self.intents.pending

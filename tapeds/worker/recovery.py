@@ -60,6 +60,7 @@ def recover(lease: Lease, poll: Poll) -> str:
     begin = interrupted(intent)
     if other := _other_medium(lease, intent):
         return f"{begin}; {other}, so it is still open: load {_label(intent)} to have it closed"
+    lease.drive.distrust(intent.file)
     buffer = memoryview(bytearray(BLOCK))
     files: list[_Found] = []
     while (found := _scan(lease.drive, intent.file + len(files), buffer, poll)) is not None:
@@ -102,6 +103,7 @@ def _close(lease: Lease, intent: Intent, last: _Found | None, buffer: memoryview
         _end_at_filemark(lease.drive)
         return f"file {last.file}, the last one, is closed"
     if last.file == intent.file and last.blocks < intent.blocks:
+        lease.drive.write_filemarks(0)
         return (
             f"only {last.blocks} of {intent.blocks} blocks known to be durable can be read, "
             f"so file {last.file} was left as it is: verify the tape"
@@ -116,6 +118,7 @@ def _close(lease: Lease, intent: Intent, last: _Found | None, buffer: memoryview
     try:
         drive.write_block(buffer)
     except EndOfMedia:
+        drive.write_filemarks(0)
         return f"the tape is full, so file {last.file} stays without an end marker and reads as incomplete"
     drive.write_filemarks(1)
     lease.knowledge.end_file(last.file, durable=True)

@@ -39,6 +39,7 @@ from tapeds.worker.messages import (
 POWER_CUT = -1                        # the status of a worker in a thread that was cut off
 PATIENCE = 30.0                       # seconds after which a worker that says nothing fails the test
 MIB = 1024 * 1024
+TAPE = "tape TEST01L8 in drive lto0"  # as errors name it
 
 
 class Refusal(Exception):
@@ -199,7 +200,12 @@ def drain(fd: int, into: list[bytes]) -> None:
 class Bench:
     """A directory for virtual tapes, and workers on it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, compiled: Path | None = None) -> None:
+        """A bench below ``path``; ``compiled`` is where worker processes keep compiled modules."""
+        self._environment = os.environ | {"PYTHONPATH": str(Path(tapeds.__file__).parent.parent)}
+        if compiled is not None:
+            self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
+            self._environment["PYTHONPYCACHEPREFIX"] = str(compiled)
         self.tapes = path / "tapes"
         self.tapes.mkdir()
         self.intent = path / "state" / "lto0.json"
@@ -227,7 +233,7 @@ class Bench:
             [sys.executable, "-m", "tapeds.worker", "--fd", str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
-            env=os.environ | {"PYTHONPATH": str(Path(tapeds.__file__).parent.parent)},
+            env=self._environment,
         )
         theirs.close()
         self.processes.append(process)

@@ -12,7 +12,7 @@ from support.workers import Bench
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
+def bench(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    bench = Bench(tmp_path, tmp_path_factory.getbasetemp() / "compiled")
     yield bench
     bench.close()

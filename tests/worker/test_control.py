@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.workers import MIB, Bench, Peer, Refusal, feed
+from support.workers import MIB, TAPE, Bench, Peer, Refusal, feed
 from tapeds.worker.messages import (
     Abort,
     Ask,
@@ -108,7 +108,7 @@ def incomplete_file(peer: Peer, facts: dict[str, object], given: int) -> None:
     listed = peer.ask("list-files", first=2)["files"]
     assert listed == [{"number": 2, "kind": "file", "name": "x", "bytes": on_tape, "complete": False}]
     peer.ask("move-to-file", file=2)
-    with pytest.raises(Refusal, match="Incomplete: file 2 is marked incomplete") as refused:
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: file 2 is marked incomplete") as refused:
         peer.read(digest=True)
     expected = (DATA * (on_tape // len(DATA) + 1))[:on_tape]
     assert refused.value.data["sha256"] == hashlib.sha256(expected).hexdigest()
@@ -133,7 +133,7 @@ def test_an_aborted_file_is_closed_as_incomplete(bench: Bench, peer: Peer, phase
     transfer = phase(bench, peer)
     peer.send(Abort(transfer.number))
     assert peer.receive() == Taken(transfer.number)
-    with pytest.raises(Refusal, match="Incomplete: the caller has given up the transfer") as refused:
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: the caller has given up the transfer") as refused:
         peer.end(transfer.number)
     transfer.close()
     incomplete_file(peer, refused.value.data, transfer.given)
@@ -249,7 +249,7 @@ def test_less_data_than_committed_is_an_incomplete_file(bench: Bench, peer: Peer
     transfer = at_the_end_of_the_data(bench, peer)
     peer.send(Commit(transfer.number, len(DATA) + 1))
     assert peer.receive() == Taken(transfer.number)
-    with pytest.raises(Refusal, match=f"Incomplete: the data ended after {len(DATA)} bytes"):
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: the data ended after {len(DATA)} bytes"):
         peer.end(transfer.number)
 
 
@@ -265,7 +265,7 @@ def test_a_commit_with_another_digest_does_not(bench: Bench, peer: Peer) -> None
     transfer = at_the_end_of_the_data(bench, peer)
     peer.send(Commit(transfer.number, len(DATA), "00" * 32))
     assert peer.receive() == Taken(transfer.number)
-    with pytest.raises(Refusal, match="Incomplete: the SHA-256 of the data is"):
+    with pytest.raises(Refusal, match="Incomplete: tape TEST01L8 in drive lto0: the SHA-256 of the data is"):
         peer.end(transfer.number)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.workers import Bench, Peer, Refusal
+from support.workers import TAPE, Bench, Peer, Refusal
 from tapeds.media.header import BLOCK, HEADER, MEDIA_LABEL, BlockHeader, content
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -98,7 +98,7 @@ def test_of_an_encrypted_set_only_the_fingerprint_is_told(bench: Bench) -> None:
 
 def test_a_tape_of_somebody_else_is_of_unknown_format(bench: Bench) -> None:
     peer = put_in(bench, a=GOLDEN / "stream-ABC.blk")
-    with pytest.raises(Refusal, match="UnknownFormat: file 0, block 0: MediaContentHeader"):
+    with pytest.raises(Refusal, match=f"UnknownFormat: {TAPE}: file 0, block 0: MediaContentHeader"):
         peer.ask("read-label")
     assert (peer.state.media_state, peer.state.label_known) == ("unlabeled", True)
 
@@ -106,7 +106,7 @@ def test_a_tape_of_somebody_else_is_of_unknown_format(bench: Bench) -> None:
 @pytest.mark.damaged_tape("blocks of another program")
 def test_a_tape_that_is_no_stream_of_blocks_is_of_unknown_format(bench: Bench) -> None:
     peer = put_in(bench, a=os.urandom(262144))
-    with pytest.raises(Refusal, match="UnknownFormat: file 0, block 0: got tape block with unknown magic"):
+    with pytest.raises(Refusal, match=f"UnknownFormat: {TAPE}: file 0, block 0: got tape block with unknown"):
         peer.ask("read-label")
 
 

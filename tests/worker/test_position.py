@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.workers import Bench, Peer, Refusal
+from support.workers import TAPE, Bench, Peer, Refusal
 
 AT_START = {"file": 0, "block": 0, "position-known": True}
 
@@ -37,7 +37,7 @@ def test_one_behind_the_last_file_is_the_end_of_data(peer: Peer) -> None:
 
 def test_a_file_that_is_not_there_is_refused_and_the_head_stays(peer: Peer) -> None:
     peer.ask("rewind")
-    with pytest.raises(Refusal, match="EndOfData: tape TEST01L8 in drive lto0 has 4 files, no file 5"):
+    with pytest.raises(Refusal, match=f"EndOfData: {TAPE} has 4 files, no file 5; list its files first"):
         peer.ask("move-to-file", file=5)
     assert (peer.state.file, peer.state.position_known) == (0, True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.workers import MIB, Bench, Peer, Refusal
+from support.workers import MIB, TAPE, Bench, Peer, Refusal
 from tapeds.worker.messages import Abort, Cancel, Commit, Refused
 
 DATA = random.Random(6).randbytes(700_000)
@@ -31,7 +31,7 @@ def test_the_head_is_behind_a_file_that_was_read(peer: Peer) -> None:
     assert peer.read()[1]["name"] == "one"
     assert (peer.state.file, peer.state.block) == (3, 0)
     assert peer.read()[0] == b"two"
-    with pytest.raises(Refusal, match="EndOfData: file 4: the data on the tape ends before it"):
+    with pytest.raises(Refusal, match=f"EndOfData: {TAPE}: file 4: the data on the tape ends before it"):
         peer.read()
 
 
@@ -140,7 +140,7 @@ def test_an_incomplete_file_is_delivered_and_then_called_so(peer: Peer) -> None:
     os.close(write_end)
     received = b"".join(iter(lambda: os.read(read_end, MIB), b""))
     os.close(read_end)
-    with pytest.raises(Refusal, match="Incomplete: file 4 is marked incomplete") as refused:
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: file 4 is marked incomplete") as refused:
         peer.end(number)
     assert received == DATA[:on_tape]
     assert refused.value.data == {

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from support.workers import PATIENCE, Bench, Peer, Refusal, feed
+from support.workers import PATIENCE, TAPE, Bench, Peer, Refusal, feed
 from tapeds.media.header import BLOCK, PAYLOAD
 from tapeds.names import Field, MessageId
 from tapeds.worker.messages import Open, Request, Result
@@ -60,7 +60,7 @@ def test_a_killed_worker_leaves_an_incomplete_file(bench: Bench, peer: Peer) -> 
     assert peer.state.durable_file == 4
     assert entries(peer) == [("before", True), ("lost", False)]
     peer.ask("move-to-file", file=3)
-    with pytest.raises(Refusal, match="Incomplete: file 3 is marked incomplete") as refused:
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: file 3 is marked incomplete") as refused:
         peer.read()
     assert refused.value.data["bytes"] > 9 * PAYLOAD
     assert peer.write(b"after", name="after")["file"] == 4
@@ -302,7 +302,7 @@ def test_on_a_full_tape_the_file_stays_without_an_end_marker(bench: Bench) -> No
     assert text.endswith("the tape is full, so file 3 stays without an end marker and reads as incomplete")
     assert not bench.intent.exists()
     peer.ask("move-to-file", file=3)
-    with pytest.raises(Refusal, match="Incomplete: file 3: detected tape stream without end marker"):
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: file 3: detected tape stream without end marker"):
         peer.read()
 
 

@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import random
+import socket
 import struct
 
 import pytest
 
-from support.workers import MIB, Bench, Peer, Refusal
+from support.workers import MIB, TAPE, Bench, Peer, Refusal
 from tapeds.worker.messages import Commit, Taken
 
 DATA = random.Random(3).randbytes(700_000)
@@ -94,7 +95,7 @@ def test_the_digest_is_told_where_it_was_asked_for(peer: Peer) -> None:
 
 
 def test_a_file_of_another_digest_is_closed_as_incomplete(peer: Peer) -> None:
-    with pytest.raises(Refusal, match=r"Incomplete: the SHA-256 of the data is .*, not 0000") as refused:
+    with pytest.raises(Refusal, match=rf"Incomplete: {TAPE}: the SHA-256 .* is .*, not 0000") as refused:
         peer.write(DATA, sha256="00" * 32)
     assert refused.value.data["complete"] is False
     assert refused.value.data["files-removed"] == 0
@@ -104,9 +105,9 @@ def test_a_file_of_another_digest_is_closed_as_incomplete(peer: Peer) -> None:
 
 def test_a_file_has_the_size_that_was_announced(peer: Peer) -> None:
     assert peer.write(DATA, size=700_000)["bytes"] == 700_000
-    with pytest.raises(Refusal, match="Incomplete: the data are longer than the 699999 bytes"):
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: the data are longer than the 699999 bytes"):
         peer.write(DATA, size=699_999)
-    with pytest.raises(Refusal, match="Incomplete: the data ended after 700000 bytes of the 700001"):
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: the data ended after 700000 bytes of the 700001"):
         peer.write(DATA, size=700_001)
 
 
@@ -309,6 +310,23 @@ def test_a_tape_with_other_data_says_what_was_found(bench: Bench) -> None:
     assert peer.write(DATA, unlabelled=True)["file"] == 1
 
 
+def test_a_descriptor_that_will_not_do_leaves_nothing_open(bench: Bench, peer: Peer) -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with left, right, pytest.raises(Refusal, match="InvalidFileDescriptor: the socket is not a stream"):
+        peer.ask("write-file", left.fileno(), commit_on_eof=True)
+    assert not peer.state.in_file
+    assert not bench.intent.exists()
+    assert peer.write(DATA)["file"] == 2
+
+
+def test_a_descriptor_that_will_not_do_forgets_no_file_before(bench: Bench, peer: Peer) -> None:
+    peer.write(DATA, durable=False)
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with left, right, pytest.raises(Refusal, match="InvalidFileDescriptor"):
+        peer.ask("write-file", left.fileno(), commit_on_eof=True)
+    assert json.loads(bench.intent.read_text())["file"] == 2
+
+
 def test_an_empty_drive_takes_nothing(bench: Bench) -> None:
     peer = bench.opened()
     with pytest.raises(Refusal, match="NoMedia: drive lto0 is empty; load a tape first"):
@@ -321,7 +339,7 @@ def test_an_empty_drive_takes_nothing(bench: Bench) -> None:
 def test_a_full_tape_tells_how_much_is_on_it(bench: Bench) -> None:
     peer = bench.labelled(options={"max-size": 10 * 262144})
     data = random.Random(4).randbytes(6 * MIB)
-    with pytest.raises(Refusal, match="EndOfMedia: the tape is full: file 2 does not fit") as refused:
+    with pytest.raises(Refusal, match=f"EndOfMedia: {TAPE}: the tape is full: file 2") as refused:
         peer.write(data, name="big")
     facts = refused.value.data
     assert facts["complete"] is False
@@ -331,7 +349,7 @@ def test_a_full_tape_tells_how_much_is_on_it(bench: Bench) -> None:
     assert any(progress.early_warning for progress in peer.progress)
     assert not bench.intent.exists()
     peer.ask("move-to-file", file=2)
-    with pytest.raises(Refusal, match="Incomplete: file 2 is marked incomplete") as incomplete:
+    with pytest.raises(Refusal, match=f"Incomplete: {TAPE}: file 2 is marked incomplete") as incomplete:
         peer.read()
     assert incomplete.value.data["bytes"] == facts["bytes-on-tape"]
 

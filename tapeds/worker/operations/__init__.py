@@ -44,13 +44,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tapeds.errors import NotSupported, TapeError
+from tapeds.errors import (
+    EndOfData,
+    EndOfMedia,
+    Incomplete,
+    MalformedData,
+    NotSupported,
+    TapeError,
+    UnexpectedFilemark,
+    UnknownFormat,
+)
 from tapeds.names import Operation
 from tapeds.worker.arguments import Arguments
 from tapeds.worker.control import Control
 from tapeds.worker.lease import Lease
 from tapeds.worker.messages import Json
 from tapeds.worker.operations import changer, contents, labels, position, status, transfer
+
+# Raised by rooms that know a file and a block, but not which tape is in the drive.
+_OF_THE_TAPE = (
+    EndOfData,
+    EndOfMedia,
+    Incomplete,
+    MalformedData,
+    UnexpectedFilemark,
+    UnknownFormat,
+)
 
 _OPERATIONS: Mapping[str, Callable[[Lease, Arguments, Control], Json]] = {
     Operation.SYNC: position.sync,
@@ -84,10 +103,13 @@ def perform(operation: str, lease: Lease, arguments: Arguments, control: Control
     function = _OPERATIONS.get(operation)
     if function is None:
         raise NotSupported(f"{lease.name} knows no operation {operation!r}")
+    tape = lease.tape
     try:
         data = function(lease, arguments, control)
     except TapeError as error:
         lease.knowledge.fail(error)
+        if isinstance(error, _OF_THE_TAPE) and lease.name not in str(error):
+            raise type(error)(f"{tape}: {error}", error.data) from error
         raise
     try:
         lease.knowledge.settle()

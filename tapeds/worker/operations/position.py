@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tapeds.errors import EmptyMedia
+from tapeds.errors import EmptyMedia, EndOfData
 from tapeds.worker import recovery, release
 from tapeds.worker.arguments import Arguments
 from tapeds.worker.control import Control
@@ -60,7 +60,10 @@ def move_to_file(lease: Lease, arguments: Arguments, control: Control) -> Json:
     arguments.done()
     control.poll()
     lease.require_media()
-    lease.drive.locate_file(file)
+    try:
+        lease.drive.locate_file(file)
+    except EndOfData as error:
+        raise EndOfData(f"{error}; list its files first", error.data) from error
     return lease.where()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from tapeds.errors import EndOfData, InvalidOption, InvalidState, PositionLost, TapeError
+from tapeds.errors import DeviceError, EndOfData, InvalidOption, InvalidState, PositionLost, TapeError
 from tapeds.media import transfer
 from tapeds.media.header import FileHeader, content
 from tapeds.media.transfer import ReadPlan, WritePlan
@@ -51,7 +51,10 @@ def read_file(lease: Lease, arguments: Arguments, control: Control) -> Json:
     lease.require_media()
     if lease.knowledge.position is None:
         raise PositionLost(f"{lease.name}: the position is not proved; rewind or move to a file first")
-    done = transfer.read_file(lease.drive, fd, owned, plan, control, lease.ring)
+    try:
+        done = transfer.read_file(lease.drive, fd, owned, plan, control, lease.ring)
+    except EndOfData as error:
+        raise EndOfData(f"{error}; rewind or move to a file first", error.data) from error
     result: Json = {
         "file": done.file,
         "bytes": done.bytes,
@@ -181,5 +184,7 @@ def _after_failure(lease: Lease, file: int, error: TapeError) -> None:
     try:
         if lease.drive.position().file > file:
             lease.end_file(file, durable=True)
+        elif not error.data.get("blocks") and not isinstance(error, DeviceError):
+            lease.drop_file(file)
     except TapeError as second:
         log.warning("%s: after %s: %s", lease.name, error.name, second, extra={Field.DRIVE: lease.spec.name})
