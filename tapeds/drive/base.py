@@ -111,6 +111,12 @@ class Drive(Protocol):
         ``count`` 0 writes no filemark and only makes durable.
         """
 
+    def distrust(self, file: int) -> None:
+        """Whoever wrote ``file`` and what is behind it was interrupted: nothing of it counts as durable yet.
+
+        The next synchronising filemark makes it so.
+        """
+
     def format(self, *, fast: bool) -> None:
         """Make the tape empty; the head is then at the beginning."""
 

@@ -164,6 +164,9 @@ class VirtualDrive:
         if not immediate:
             self._directory.store_position()
 
+    def distrust(self, file: int) -> None:
+        self._directory.tape().distrust(file)
+
     def format(self, *, fast: bool) -> None:
         """As `Drive`, in one way for both values of ``fast``; mends a tape whose index is unusable."""
         self._directory.blank_tape()

@@ -176,6 +176,11 @@ class Tape:
                 self.writer.settle()
         self.seek(self.file + 1)
 
+    def distrust(self, file: int) -> None:
+        """Whoever wrote ``file`` and the files behind it was killed: `sync` makes them durable, too."""
+        self._dirty = True
+        self._unsynced |= {number for number in self._blocks if number >= file}
+
     def sync(self) -> None:
         """Make everything written durable: blocks, files and their count."""
         if self.writer is not None:
