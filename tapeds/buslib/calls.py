@@ -9,7 +9,7 @@ from typing import Any
 from tapeds.buslib import library, wire
 from tapeds.buslib.wire import Frame
 
-CALL_VALUES = 10_000               # what the body of a call may be made of
+CALL_VALUES = 5_000                # what the body of a call may be made of
 ANY_VALUES = 10_000_000            # replies and signals: their length is bounded, that is enough
 
 

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One connection to a bus: what arrives is sorted and handled in fair turns, what leaves is bounded.
 
-The rules that keep a busy or hostile bus from harming us stand here:
-
-* in one turn of the event loop at most `PER_TURN` messages are handled, one sender after the other;
-* reading, which is cheap, goes ahead of handling, the calls of a sender that pile up are refused
-  unread, and what is left of them is handled slowly: so nobody waits behind somebody else's flood;
-* while the bus takes nothing from us, nothing more is taken from it, so that replies cannot pile up
-  either (dbus-daemon stops reading from a service once 127 MiB of its messages wait for clients that
-  do not read; it goes on when such a client is gone).
+Reading, which is cheap, goes ahead of handling; the calls of a sender that pile up are refused
+unread (`turns` says what becomes of the rest).  While the bus takes nothing from us, nothing more
+is taken from it, so that replies cannot pile up either: dbus-daemon stops reading from a service
+once 127 MiB of its messages wait for clients that do not read, until such a client is gone.
 """
 
 from __future__ import annotations
@@ -27,14 +23,11 @@ from tapeds.buslib.descriptors import Budget
 from tapeds.buslib.inbox import Inbox
 from tapeds.buslib.outbox import Letter, Outbox
 from tapeds.buslib.reader import Reader
+from tapeds.buslib.turns import Turns
 from tapeds.buslib.wire import Frame
 
 log = logging.getLogger(__name__)
 
-PER_TURN = 64                              # messages handled in one turn of the loop, and
-_SECONDS_PER_TURN = 0.01                   # the time after which no further one is begun
-_FLOOD_SECONDS = 0.005                     # so often senders whose calls pile up have their turn, and
-_FLOOD_PER_TURN = 8                        # so much of it is handled: reading must keep up with the bus
 _SECONDS_OF_READING = 0.01                 # in one turn, at most
 
 CALL_BYTES = 192 * 1024                    # of a call's body; the longest of the API has 64 KiB twice
@@ -87,8 +80,7 @@ class Connection:
         self._inbox: Inbox[Frame | Gone] = Inbox()
         self._reader = Reader(sock, self._wants, self._drops)
         self._reading = False
-        self._turn_due: asyncio.Handle | None = None
-        self._flood_turn = 0.0                         # not before this time
+        self._turns = Turns(self.loop, self._inbox, self._handle, self._after_turn)
         self._ended: BaseException | None = None       # the bus hung up; what had arrived is still handled
         self._serial = 0
         self._pending: dict[int, asyncio.Future[Frame]] = {}
@@ -170,7 +162,7 @@ class Connection:
     def expect(self, name: str) -> None:
         """``name`` has left the bus; say so after everything that it had sent."""
         self._inbox.put(name, Gone(name), 0)
-        self._schedule()
+        self._turns.schedule()
 
     def _wants(self, frame: Frame, body_length: int) -> bool:
         match frame.kind:
@@ -190,7 +182,7 @@ class Connection:
     def _drops(self, sender: str) -> bool:
         full = self._inbox.is_full(sender)
         if full:
-            self._inbox.blame(sender)
+            self._turns.blame(sender)
             self._count_refusal(sender)
         return full
 
@@ -198,7 +190,7 @@ class Connection:
         if body_length > CALL_BYTES:
             return f"the arguments have {body_length} bytes, more than {CALL_BYTES}"
         if not self._inbox.has_room(frame.sender, body_length):
-            self._inbox.blame(frame.sender)
+            self._turns.blame(frame.sender)
             return "too many calls of this connection wait already"
         if not frame.received.charge(self._budget, frame.sender):
             return "too many file descriptors of this connection wait already"
@@ -215,13 +207,7 @@ class Connection:
         except (OSError, wire.BrokenFrame) as exc:
             self.end(exc)
             return
-        if isinstance(self._turn_due, asyncio.TimerHandle):
-            if not self._inbox.waits(flooding=False):
-                return
-            self._turn_due.cancel()
-            self._turn()
-        elif self._turn_due is None:
-            self._turn()
+        self._turns.go()
 
     def _sort(self, frame: Frame) -> None:
         if frame.kind == wire.CALL and frame.refusal:
@@ -234,46 +220,14 @@ class Connection:
     def _refuse(self, frame: Frame) -> None:
         frame.received.close()
         self._count_refusal(frame.sender)
-        if not frame.flags & wire.NO_REPLY:
+        if not frame.flags & wire.NO_REPLY and not self._inbox.overflows(frame.sender):
             self._inbox.put(frame.sender, frame, 0)    # answered in its turn, like everything else
-
-    def _turn(self) -> None:
-        self._turn_due = None
-        until = self.loop.time() + _SECONDS_PER_TURN
-        left = PER_TURN
-        while left and (item := self._inbox.take(flooding=False)) is not None:
-            self._handle(item)
-            left -= 1
-            if self.loop.time() >= until:
-                break
-        if self.loop.time() >= self._flood_turn:
-            self._flood_turn = self.loop.time() + _FLOOD_SECONDS
-            for _ in range(min(left, _FLOOD_PER_TURN)):
-                if (item := self._inbox.take(flooding=True)) is not None:
-                    self._handle(item)
-        self._throttle()
-        if self._inbox or self._ended is not None:
-            self._schedule()
 
     def _handle(self, item: Frame | Gone) -> None:
         if isinstance(item, Frame) and item.kind in (wire.RETURN, wire.ERROR):
             self._settle(item)
         else:
             self._listener.handle(item)
-
-    def _schedule(self) -> None:
-        """Let a turn come: at once, or in a while where only those wait who send without pause."""
-        if self.closed.done():
-            return
-        if self._ended is not None and not self._inbox:
-            self.lose(self._ended)
-        elif self._inbox.waits(flooding=False):
-            if isinstance(self._turn_due, asyncio.TimerHandle):
-                self._turn_due.cancel()
-                self._turn_due = None
-            self._turn_due = self._turn_due or self.loop.call_soon(self._turn)
-        elif self._turn_due is None:
-            self._turn_due = self.loop.call_at(self._flood_turn, self._turn)
 
     def _settle(self, frame: Frame) -> None:
         future = self._pending.pop(frame.reply_serial, None)
@@ -308,13 +262,19 @@ class Connection:
         """Read nothing more, and lose the connection when everything that has arrived is handled."""
         self._ended = cause
         self._throttle()
-        self._schedule()
+        self.loop.call_soon(self._after_turn)
+
+    def _after_turn(self) -> None:
+        self._throttle()
+        if self._ended is not None and not self._inbox:
+            self.lose(self._ended)
 
     def lose(self, cause: BaseException | None) -> None:
         """The connection is over; everything that waits is given up, every descriptor closed."""
         if self.closed.done():
             return
         self.closed.set_result(cause)
+        self._turns.stop()
         self._relieved()
         self.outbox.close()
         for item in self._inbox.take_all():

@@ -19,23 +19,23 @@ BYTES_PER_SENDER = 1024 * 1024
 class _Queue(Generic[T]):
     """What one sender has sent."""
 
-    __slots__ = ("bytes", "flooding", "items")
+    __slots__ = ("bytes", "items")
 
     def __init__(self) -> None:
         self.items: deque[tuple[T, int]] = deque()
         self.bytes = 0
-        self.flooding = False
 
 
 class Inbox(Generic[T]):
     """Items by sender, in order for each sender, taken from one sender after the other.
 
-    A sender whose queue ran over is flooding until the queue is empty; its items are taken apart
-    from all others, so that they can be left for later.
+    The items of senders that were blamed are taken apart from all others, so that they can be left
+    for later.
     """
 
     def __init__(self) -> None:
         self._queues: dict[str, _Queue[T]] = {}
+        self._blamed: set[str] = set()
         self._turns: tuple[OrderedDict[str, None], OrderedDict[str, None]] = (OrderedDict(), OrderedDict())
         self.bytes = 0
         """Of all items that wait."""
@@ -43,14 +43,19 @@ class Inbox(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._queues)
 
-    def waits(self, *, flooding: bool) -> bool:
-        """Whether anything waits of senders that flood, or of all others."""
-        return bool(self._turns[flooding])
+    def waits(self, *, blamed: bool) -> bool:
+        """Whether anything waits of blamed senders, or of all others."""
+        return bool(self._turns[blamed])
 
     def is_full(self, sender: str) -> bool:
         """Whether as many calls of ``sender`` wait as may."""
         queue = self._queues.get(sender)
         return queue is not None and len(queue.items) >= CALLS_PER_SENDER
+
+    def overflows(self, sender: str) -> bool:
+        """Whether not even the refusals of more calls of ``sender`` may wait."""
+        queue = self._queues.get(sender)
+        return queue is not None and len(queue.items) >= 2 * CALLS_PER_SENDER
 
     def has_room(self, sender: str, size: int) -> bool:
         """Whether one more method call of ``sender`` may wait."""
@@ -59,27 +64,33 @@ class Inbox(Generic[T]):
             return True
         return len(queue.items) < CALLS_PER_SENDER and queue.bytes + size <= BYTES_PER_SENDER
 
-    def blame(self, sender: str) -> None:
-        """``sender`` has sent more than may wait."""
-        queue = self._queues.get(sender)
-        if queue is not None and not queue.flooding:
-            queue.flooding = True
+    def blame(self, sender: str) -> bool:
+        """``sender`` sends too much, or what takes too long; False if that was known."""
+        if sender in self._blamed:
+            return False
+        self._blamed.add(sender)
+        if sender in self._queues:
             del self._turns[False][sender]
             self._turns[True][sender] = None
+        return True
+
+    def forgive(self) -> None:
+        """Blame nobody any more of whom nothing waits."""
+        self._blamed &= self._queues.keys()
 
     def put(self, sender: str, item: T, size: int) -> None:
         """Let ``item`` wait behind everything else of ``sender``."""
         queue = self._queues.get(sender)
         if queue is None:
             queue = self._queues[sender] = _Queue()
-            self._turns[False][sender] = None
+            self._turns[sender in self._blamed][sender] = None
         queue.items.append((item, size))
         queue.bytes += size
         self.bytes += size
 
-    def take(self, *, flooding: bool) -> T | None:
-        """The next item of senders that flood, or of all others: of whoever has waited longest."""
-        turns = self._turns[flooding]
+    def take(self, *, blamed: bool) -> tuple[str, T] | None:
+        """Sender and next item of blamed senders, or of all others: of whoever has waited longest."""
+        turns = self._turns[blamed]
         if not turns:
             return None
         sender, _ = turns.popitem(last=False)
@@ -91,12 +102,12 @@ class Inbox(Generic[T]):
             turns[sender] = None       # behind all other senders
         else:
             del self._queues[sender]
-        return item
+        return sender, item
 
     def take_all(self) -> list[T]:
         """Everything that waits."""
         items = []
-        for flooding in (False, True):
-            while (item := self.take(flooding=flooding)) is not None:
-                items.append(item)
+        for blamed in (False, True):
+            while (taken := self.take(blamed=blamed)) is not None:
+                items.append(taken[1])
         return items

@@ -118,8 +118,7 @@ class Reader:
     def _is_chaff(self, at: int) -> bool:
         if self._buffer[at + 1] != wire.CALL or not self._buffer[at + 2] & wire.NO_REPLY:
             return False
-        fields = wire.remembered(self._buffer, at, self._header_length)
-        return fields is not None and not fields.fd_count and self._drops(fields.sender)
+        return self._drops(wire.glance(self._buffer, at, self._header_length))
 
     def _skip(self, frame: Frame | None, there: int, frames: list[Frame]) -> int:
         if frame is not None:

@@ -153,6 +153,23 @@ def parse_header(data: bytes) -> Frame:
     return frame
 
 
+_SENDER = b"\x07\x01s\x00"              # how the field of the sender begins
+_FDS = b"\x09\x01u\x00"                 # and that of the number of descriptors
+
+
+def glance(data: bytearray, at: int, length: int) -> str:
+    """The sender of the message without descriptors whose header of ``length`` bytes is at ``at``.
+
+    Much faster than reading the header, and not as sure: "" where a closer look is needed.  A bus
+    puts the sender last.
+    """
+    end = at + length
+    begin = data.rfind(_SENDER, max(at + FIXED, end - 64), end)
+    if begin < 0 or data.find(_FDS, at + FIXED, end) >= 0:
+        return ""
+    return data[begin + 8 : begin + 8 + data[begin + 4]].decode("ascii", "replace")
+
+
 class Fields(NamedTuple):
     """The header fields of a message, in the order in which `Frame` has them."""
 

@@ -7,6 +7,7 @@ import asyncio
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -111,6 +112,42 @@ def test_whoever_comes_after_a_flood_does_not_wait_for_it(
         await asyncio.to_thread(theirs.sendall, b"".join(flood))
         await until(lambda: ":1.2" in order)
         assert order.index(":1.2") < 1_000             # most of what came before it is not handled yet
+        await bus.close()
+
+    play(story())
+
+def _busy(seconds: float) -> None:
+    begin = time.thread_time()
+    while time.thread_time() - begin < seconds:
+        pass
+
+
+def test_whoever_asks_for_much_work_lets_others_go_first(
+    room: ModuleType, wire_pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = wire_pair
+
+    async def story() -> None:
+        bus = room.Bus(ours)
+        order: list[str] = []
+
+        def handler(call: Any) -> None:
+            order.append(call.sender)
+            if call.sender == ":1.1":
+                _busy(0.02)
+
+        bus.serve(handler)
+        theirs.sendall(call_of(":1.1", 1))
+        await until(lambda: order == [":1.1"])
+        theirs.sendall(b"".join(call_of(":1.1", serial) for serial in range(2, 12)))
+        await asyncio.sleep(0)
+        for serial in range(1, 11):
+            theirs.sendall(call_of(":1.2", serial))
+            await asyncio.sleep(0.005)
+        await until(lambda: len(order) == 21)
+        others = [place for place, sender in enumerate(order) if sender == ":1.2"]
+        assert others[-1] < 20                         # and heavy ones still wait behind the last light one
+        assert [order.count(":1.1"), order.count(":1.2")] == [11, 10]
         await bus.close()
 
     play(story())
