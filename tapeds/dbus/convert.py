@@ -39,6 +39,7 @@ TYPES: Mapping[str, str] = {
     "sha256": "ay",
     "waits": "t",
     "stops": "t",
+    "longest-gap": "t",
     "durable-file": "t",
     "durable-block": "t",
     "name": "s",

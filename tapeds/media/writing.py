@@ -48,6 +48,7 @@ class FileWritten:
     sha256: str                          # hex, or empty
     waits: int                           # how often the pump waited for the caller
     stops: int                           # how often the drive ran out of blocks for it
+    longest_gap: int                     # microseconds between two blocks while there was one to write
 
 
 def write_file(
@@ -93,6 +94,8 @@ class _Write:
         self.quick = True                            # and answers faster than a tape could
         self.allowance: int | None = None            # bytes that may still be taken, from early warning on
         self.waits = self.stops = 0
+        self.written_at: float | None = None         # end of the last block, if nothing was waited for since
+        self.longest_gap = 0.0                       # seconds
 
     @property
     def emitted(self) -> int:
@@ -118,6 +121,7 @@ class _Write:
             sha256=self.hasher.hexdigest() if self.hasher else "",
             waits=self.waits,
             stops=self.stops,
+            longest_gap=round(self.longest_gap * 1e6),
         )
 
     # --- the stream ---------------------------------------------------------------------------
@@ -207,6 +211,7 @@ class _Write:
             self.stops += 1
             self.needed = min(self.thresholds.refill, self.inflow.capacity)
         self.waits += 1
+        self.written_at = None
         self.control.wait(-1 if self.ended else self.source.fd, writing=False)
 
     def _write_block(self) -> None:
@@ -214,8 +219,11 @@ class _Write:
         self._hash(block, size)
         before = self.writer.early_warning
         began = time.monotonic()
+        if self.written_at is not None:
+            self.longest_gap = max(self.longest_gap, began - self.written_at)
         self.writer.write(block)
-        self.quick = time.monotonic() - began < pump.QUICK_SECONDS
+        self.written_at = time.monotonic()
+        self.quick = self.written_at - began < pump.QUICK_SECONDS
         self.inflow.drop()
         self.running = True
         if self.writer.early_warning and not before:

@@ -24,6 +24,7 @@ WRITTEN = {
     "sha256": "00ff",
     "waits": 1,
     "stops": 0,
+    "longest-gap": 0,
 }
 LABELS = {
     "label": {"label-text": "TAPE01", "uuid": "u", "ctime": 1, "pool": "p"},

@@ -25,7 +25,7 @@ read-file               raw-header?, digest?, owned?, one descriptor
 write-file              owned?, name?, attributes?, content-magic?, header?, size?, commit-on-eof?, sha256?,
                         digest?, durable?, file?, expect-uuid?, expect-file?, unlabelled?, one descriptor
                         -> file, bytes, blocks, complete, early-warning, files-removed, bytes-on-tape,
-                        waits, stops, sha256?
+                        waits, stops, longest-gap, sha256?
 list-files              first?, count? -> files, more; a page of at most 1,000 files
 verify-file             file -> files, bytes, first-error?
 verify-tape             -> files, bytes, first-error?

@@ -99,6 +99,7 @@ def write_file(lease: Lease, arguments: Arguments, control: Control) -> Json:
         "bytes-on-tape": done.bytes_on_tape,
         "waits": done.waits,
         "stops": done.stops,
+        "longest-gap": done.longest_gap,
     }
     if done.sha256:
         result["sha256"] = done.sha256
