@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 PROTOCOL = 1
@@ -238,12 +238,13 @@ def json_bytes(value: Json) -> bytes:
     """``value`` as it travels."""
     # Text as UTF-8, not as \u escapes, which are up to three times as long; half a surrogate pair (a tape
     # may hold anything) travels as it is.
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=vars)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def encode(message: Message) -> bytes:
     """One packet.  Raises ValueError beyond `MAXIMUM` bytes."""
-    data = json_bytes({"type": type(message).__name__, **asdict(message)})
+    data = json_bytes({"type": type(message).__name__, **vars(message)})
     if len(data) > MAXIMUM:
         raise ValueError(f"message {type(message).__name__} has {len(data)} bytes, more than {MAXIMUM}")
     return data
