@@ -71,7 +71,9 @@ _SECONDS = 20.0
 
 
 class PrivateBus:
-    """A bus that lives until `stop`; its files lie in ``folder``, its socket in a short-named folder below.
+    """A bus that lives until `stop`; its files and its socket lie in ``folder``.
+
+    Other users reach it only where they may enter every folder above: pytest's own are closed.
 
     ``policy_xml``: policy elements, or a whole ``busconfig`` document as it is shipped; then the rules
     of a system bus come first.  The default lets everybody do everything.  ``limits``: by name.
