@@ -81,9 +81,6 @@ async def status(client: Client, drive: str | None) -> None:
     The drive itself is asked where you may do that; else the last known values are shown.
     """
     device = await find_drive(client, drive)
-    properties = await device.properties()
-    job = await _object(client, properties["Job"], names.JOB)
-    session = await _object(client, properties["Session"], names.SESSION)
     refusal = ""
     try:
         # A look at the drive is not worth a password.
@@ -95,6 +92,9 @@ async def status(client: Client, drive: str | None) -> None:
         if failure.exit_status is not Exit.REFUSED:
             raise
         asked, refusal = {}, failure.text
+    properties = await device.properties()       # the answer has brought them up to date
+    job = await _object(client, properties["Job"], names.JOB)
+    session = await _object(client, properties["Session"], names.SESSION)
     if client.settings.json:
         render.document(
             {
