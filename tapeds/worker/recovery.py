@@ -66,6 +66,7 @@ def recover(lease: Lease, poll: Poll) -> str:
     while (found := _scan(lease.drive, intent.file + len(files), buffer, poll)) is not None:
         files.append(found)
     end = _close(lease, intent, files[-1] if files else None, buffer, poll)
+    lease.drive.write_filemarks(0)
     lease.intents.clear()
     lease.knowledge.in_file = False
     lease.knowledge.arrive()
@@ -155,6 +156,7 @@ def _scan(drive: Drive, file: int, buffer: memoryview, poll: Poll) -> _Found | N
 
 
 def _end_at_filemark(drive: Drive) -> None:
-    """Write the last filemark if the crash came before it, and make all durable."""
+    """Write the last filemark if the crash came before it."""
     drive.locate_end()
-    drive.write_filemarks(1 if drive.position().block else 0)
+    if drive.position().block:
+        drive.write_filemarks(1)
