@@ -54,6 +54,7 @@ async def verify(client: Client, drive: str | None, file: int | None) -> Exit:
     """Read the whole tape in DRIVE, or one file, and check every rule of the format.
 
     The first error is printed, with its file and block, and makes the exit status 1.
+    Files that are marked incomplete break no rule; they make the exit status 6.
     """
     device = await find_drive(client, drive)
     result = await (device.run("VerifyTape") if file is None else device.run("VerifyFile", file))
@@ -66,7 +67,7 @@ async def verify(client: Client, drive: str | None, file: int | None) -> Exit:
         where = f"file {error.get('file', '?')}, block {error.get('block', '?')}"
         render.say(f"tapectl: {where}: {render.printable(error['text'])}")
         return Exit.FAILED
-    return Exit.DONE
+    return Exit.INCOMPLETE if result.get("incomplete") else Exit.DONE
 
 
 def _verified(client: Client, drive: str, result: Json) -> None:
@@ -77,3 +78,5 @@ def _verified(client: Client, drive: str, result: Json) -> None:
         f"{drive}: "
         + (f"{checked} read before the first error" if result.get("first-error") else f"{checked}, no error")
     )
+    if incomplete := result.get("incomplete"):
+        render.tell(f"{drive}: {render.plural(incomplete, 'file')} marked incomplete, see tapectl ls {drive}")

@@ -50,6 +50,7 @@ TYPES: Mapping[str, str] = {
     "number": "t",
     "more": "b",
     "first-error": "a{sv}",
+    "incomplete": "t",
     "text": "s",
     # labels
     "label": "a{sv}",

@@ -45,7 +45,7 @@ LISTED = {
     "files": [{"number": 0, "kind": "media-label", "name": "", "bytes": 9, "complete": True}],
     "more": False,
 }
-VERIFIED = {"files": 3, "bytes": 9, "first-error": {"file": 2, "block": 7, "text": "torn"}}
+VERIFIED = {"files": 3, "bytes": 9, "incomplete": 1, "first-error": {"file": 2, "block": 7, "text": "torn"}}
 ELEMENTS = {
     "elements": [
         {

@@ -125,7 +125,17 @@ def test_a_good_tape_verifies(bench: Bench) -> None:
     result = peer.ask("verify-file", file=2)
     assert result["files"] == 1
     assert result["bytes"] > 300_000
+    assert result["incomplete"] == 0
     assert peer.state.file == 3
+
+
+def test_an_incomplete_file_is_counted_by_verification(bench: Bench) -> None:
+    peer = bench.labelled()
+    with pytest.raises(Refusal, match="Incomplete"):
+        peer.write(b"cut", size=1000)
+    result = peer.ask("verify-tape")
+    assert result["incomplete"] == 1
+    assert "first-error" not in result
 
 
 @pytest.mark.damaged_tape("a block without an end marker")

@@ -27,8 +27,8 @@ write-file              owned?, name?, attributes?, content-magic?, header?, siz
                         -> file, bytes, blocks, complete, early-warning, files-removed, bytes-on-tape,
                         waits, stops, longest-gap, sha256?
 list-files              first?, count? -> files, more; a page of at most 1,000 files
-verify-file             file -> files, bytes, first-error?
-verify-tape             -> files, bytes, first-error?
+verify-file             file -> files, bytes, incomplete, first-error?
+verify-tape             -> files, bytes, incomplete, first-error?
 inventory               first? -> elements, more?; a page as large as a packet
 load-media              label-text, create? -> elements, more?
 load-slot               slot -> elements, more?

@@ -63,7 +63,7 @@ def verify_tape(lease: Lease, arguments: Arguments, control: Control) -> Json:
 
 
 def _told(verified: Verified) -> Json:
-    result: Json = {"files": verified.files, "bytes": verified.bytes}
+    result: Json = {"files": verified.files, "bytes": verified.bytes, "incomplete": verified.incomplete}
     if verified.first_error is not None:
         fault = verified.first_error
         result["first-error"] = {"file": fault.file, "block": fault.block, "text": fault.text}
