@@ -86,7 +86,7 @@ class Bus:
     async def close(self) -> None:
         """Leave the bus.  What was not sent is given up (see `drain`), what `run` still runs is cancelled."""
         self._connection.lose(None)
-        tasks = list(self._tasks)
+        tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

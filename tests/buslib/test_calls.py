@@ -309,6 +309,17 @@ def test_closing_ends_the_answers_that_still_run(room: ModuleType, daemon: Priva
     play(story())
 
 
+def test_a_handler_may_close_the_bus(room: ModuleType, daemon: PrivateBus) -> None:
+    async def story() -> None:
+        service, client = await pair(room, daemon, lambda call: service.run(call, service.close()))
+        with pytest.raises(room.CallError) as caught:
+            await client.call(SERVICE, PATH, INTERFACE, "Leave")
+        assert caught.value.name == "org.freedesktop.DBus.Error.NoReply"
+        assert await service.closed is None
+
+    play(story())
+
+
 def test_where_nothing_is_served_nothing_is_known(room: ModuleType, daemon: PrivateBus) -> None:
     async def story() -> None:
         one, other = await room.Bus.connect(daemon.address), await room.Bus.connect(daemon.address)
