@@ -7,7 +7,6 @@ the caller has all that can be had of a damaged or incomplete file, and still kn
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from tapeds.errors import Incomplete, MalformedData, TapeError, Value
 from tapeds.media import pump
 from tapeds.media.control import Control
 from tapeds.media.descriptors import Sink, open_sink
+from tapeds.media.digest import new_sha256
 from tapeds.media.header import HEADER, FileHeader, Kind, kind_of
 from tapeds.media.pump import Outflow, Ring
 from tapeds.media.stream import BlockReader
@@ -71,7 +71,7 @@ class _Read:
         self.refill = min(ring.thresholds.refill, self.outflow.free)
         self.ahead = ring.thresholds.ahead
         self.quick = True                            # the drive answers faster than a tape could
-        self.hasher = hashlib.sha256() if plan.digest else None
+        self.hasher = new_sha256() if plan.digest else None
         self.header = FileHeader()
         self.kind = Kind.UNKNOWN
         self.fault: TapeError | None = None          # why nothing more can be read

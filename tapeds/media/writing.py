@@ -9,7 +9,6 @@ the caller's bytes are on tape.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from tapeds.errors import EndOfMedia, Incomplete, InvalidOption, InvalidState, T
 from tapeds.media import pump
 from tapeds.media.control import Control
 from tapeds.media.descriptors import Source, open_source
+from tapeds.media.digest import new_sha256
 from tapeds.media.header import HEADER, PAYLOAD
 from tapeds.media.pump import Inflow, Ring
 from tapeds.media.stream import BlockWriter
@@ -86,7 +86,7 @@ class _Write:
         self.writer = BlockWriter(drive)
         self.inflow = Inflow(ring, plan.header_bytes)
         self.thresholds = ring.thresholds
-        self.hasher = hashlib.sha256() if plan.digest or plan.sha256 else None
+        self.hasher = new_sha256() if plan.digest or plan.sha256 else None
         self.taken = 0                               # bytes of the caller
         self.ended = False                           # the source has no more
         self.needed = min(self.thresholds.start, self.inflow.capacity)

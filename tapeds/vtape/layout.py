@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 
 BLOCK = 262144
 """Bytes in every block of a virtual tape."""
@@ -48,7 +48,7 @@ def number_of(name: str, label: str) -> int | None:
 
 def temporary_name(name: str) -> str:
     """A name for the next content of the JSON file ``name``; it does not end in ``.json``."""
-    return f"{name.removesuffix('.json')}.tmp_{secrets.token_hex(3)}"
+    return f"{name.removesuffix('.json')}.tmp_{os.urandom(3).hex()}"
 
 
 def is_temporary(name: str) -> bool:

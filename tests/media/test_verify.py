@@ -86,9 +86,9 @@ def test_damage_that_cannot_be_passed_ends_the_tape(make_drive, control, blocks_
 
 LABEL = header.content(header.MEDIA_LABEL, b'{"label_text":"A","uuid":"%s","ctime":0}' % (b"0" * 32))
 SET = header.content(header.MEDIA_SET_LABEL, b'{"pool":"A","seq_nr":0,"uuid":"%s","ctime":0}' % (b"0" * 32))
-CHUNK = header.magic("Proxmox Backup Chunk Archive v1.0")
-SNAPSHOT = header.magic("Proxmox Backup Snapshot Archive v1.0")
-CATALOG = header.magic("Proxmox Backup Catalog Archive v1.0")
+CHUNK = bytes.fromhex("3eada75f314c066e")
+SNAPSHOT = bytes.fromhex("09b6021f7de87285")
+CATALOG = bytes.fromhex("b7cfc7259e991e73")
 
 
 @pytest.mark.parametrize(
