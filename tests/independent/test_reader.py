@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from independent import reader
 
 GOLDEN = Path(__file__).parent.parent / "golden"
