@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -61,6 +62,8 @@ class Client:
         self._bus: Bus | None = None
         self._job: Job | None = None  # what a signal cancels
         self._watch: progress.Watch | None = None
+        self._stopped = asyncio.Event()
+        self._broken: OSError | None = None
         self._main = asyncio.current_task()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -200,19 +203,27 @@ class Client:
 
         def tell(message: SignalMessage) -> None:
             body = [unwrap(value) for value in message.body]
-            callback(News(message.path, message.interface, message.member, body))
+            try:
+                callback(News(message.path, message.interface, message.member, body))
+            except OSError as error:  # nobody reads what is printed
+                self._broken = error
+                self._stopped.set()
 
         return await (await self.bus()).subscribe(tell, **match)
 
     async def until_stopped(self) -> None:
-        """Return at the next signal of the keyboard.  Raises Failure when the bus is lost first."""
-        stopped = asyncio.Event()
-        self.on_signal = lambda _: stopped.set()
+        """Return at the next signal of the keyboard.
+
+        Raises Failure when the bus is lost first, OSError when a listener can print no more.
+        """
+        self.on_signal = lambda _: self._stopped.set()
         closed = (await self.bus()).closed
-        waiting: asyncio.Future[Any] = self.spawn(stopped.wait())
+        waiting: asyncio.Future[Any] = self.spawn(self._stopped.wait())
         await asyncio.wait({waiting, closed}, return_when=asyncio.FIRST_COMPLETED)
         self.on_signal = None
         waiting.cancel()
+        if self._broken is not None:
+            raise self._broken
         if closed.done():
             raise Failure("the connection to the bus is lost", remedy="tapectl doctor")
 
@@ -314,6 +325,8 @@ def run(
     """Run a verb to its end; its exit status.  Raises Failure."""
 
     async def whole() -> int:
+        if not settings.verbose:
+            logging.getLogger("tapeds").addHandler(logging.NullHandler())  # not to standard error by default
         client = Client(settings)
         client.catch_signals()
         try:

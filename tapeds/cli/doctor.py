@@ -165,6 +165,8 @@ def _permissions(permissions: Mapping[str, str]) -> Finding:
     asked = sorted(action.removeprefix(prefix) for action, answer in permissions.items() if answer == "auth")
     if not refused and not asked:
         return Finding("permissions", WELL, "you may do everything")
+    if len(refused) == len(permissions):
+        return Finding("permissions", NOTE, "you may only look", "become a member of the group tape, or root")
     text = "; ".join(
         part
         for part in (

@@ -92,7 +92,7 @@ async def status(client: Client, drive: str | None) -> None:
         if failure.exit_status is not Exit.REFUSED:
             raise
         asked, refusal = {}, failure.text
-    properties = await device.properties()       # the answer has brought them up to date
+    properties = await device.properties()  # the answer has brought them up to date
     job = await _object(client, properties["Job"], names.JOB)
     session = await _object(client, properties["Session"], names.SESSION)
     if client.settings.json:

@@ -107,6 +107,11 @@ def test_what_is_refused_and_what_wants_a_password(service: FakeService, tapectl
     assert "try: become a member of the group tape, or root" in done.stdout
 
 
+def test_whoever_may_do_nothing_may_look(service: FakeService, tapectl: Runner) -> None:
+    service.permissions = {"org.tapeds1.data.read": "no", "org.tapeds1.media.erase": "no"}
+    assert "note  permissions  you may only look" in tapectl("doctor").stdout
+
+
 def test_no_drive_at_all(service: FakeService, tapectl: Runner) -> None:
     service.drives.clear()
     assert states(tapectl)["drives"] == "note"

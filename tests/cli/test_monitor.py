@@ -106,6 +106,17 @@ def test_it_says_when_the_service_goes(service: FakeService, tapectl: Runner) ->
     terminal.expect("the service is gone")
 
 
+def test_it_ends_when_nobody_reads_it(service: FakeService, tapectl: Runner) -> None:
+    running = tapectl.start("monitor", stdout=-1, stderr=-1)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert b"watching" in running.stderr.readline()
+    running.stdout.close()
+    tapectl.well("rewind")
+    assert running.wait(30) == 1
+    assert running.stderr.read() == b""
+
+
 def test_in_json_every_line_is_a_document(service: FakeService, tapectl: Runner) -> None:
     terminal = tapectl.terminal("monitor", "--json")
     terminal.expect("watching")
