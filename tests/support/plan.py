@@ -21,16 +21,22 @@ def _says(path: Path) -> str:
 
 def _files(folder: Path, indent: str, width: int) -> list[str]:
     paths = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
-    return [f"{indent}{path.name:<{width}}{_says(path)}" for path in paths]
+    return [f"{indent}{path.name:<{width - 1}} {_says(path)}" for path in paths]
+
+
+def _rooms(folder: Path, indent: str, width: int) -> list[str]:
+    lines = []
+    for room in sorted(path.parent for path in folder.glob("*/__init__.py")):
+        lines.append(f"{indent}{room.name + '/':<{width}}{_says(room / '__init__.py')}")
+        lines += _files(room, indent + "  ", width - 2)
+        lines += _rooms(room, indent + "  ", width - 2)
+    return lines
 
 
 def tree() -> str:
     """The block as it has to be."""
     package = ROOT / "tapeds"
-    lines = _files(package, "  ", 22)
-    for room in sorted(path.parent for path in package.glob("*/__init__.py")):
-        lines.append(f"  {room.name + '/':<22}{_says(room / '__init__.py')}")
-        lines += _files(room, "    ", 20)
+    lines = _files(package, "  ", 22) + _rooms(package, "  ", 22)
     return BEGIN + "\n".join(lines) + "\n" + END
 
 
