@@ -236,8 +236,9 @@ def test_a_quick_drive_is_not_read_ahead_of(make_drive, pipe, control, blocks_of
         pipe.got.extend(os.read(pipe.reader, PAYLOAD))
 
     control.waits.extend([take] * 20)
-    read_file(drive, pipe.writer, True, ReadPlan(), control, ring)
+    done = read_file(drive, pipe.writer, True, ReadPlan(), control, ring)
     assert blocks[:3] == [5, 6, 7]
+    assert (done.waits, done.stops) == (len(control.waited_for), 0)
 
 
 @pytest.mark.usefixtures("slow_drive")
@@ -267,6 +268,16 @@ def test_a_consumer_that_goes_away_ends_the_reading(make_drive, pipe, control, r
         read_file(drive, pipe.writer, owned, ReadPlan(digest=True), control, ring)
     assert caught.value.data == {"file": 0, "bytes": 4 * PAYLOAD, "complete": False}
     assert drive.position().file == 0
+
+
+def test_a_cancel_between_two_blocks_ends_the_reading(make_drive, control, ring, tmp_path, blocks_of):
+    def cancel(_):
+        raise Cancelled("cancelled")
+
+    control.at[2 * PAYLOAD] = cancel
+    with (tmp_path / "data").open("wb") as file, pytest.raises(Cancelled) as caught:
+        read_file(make_drive([blocks_of(bytes(9 * PAYLOAD))]), file.fileno(), False, ReadPlan(), control, ring)
+    assert caught.value.data["bytes"] == 2 * PAYLOAD
 
 
 def test_a_cancel_ends_the_reading(make_drive, pipe, control, ring, blocks_of):
@@ -313,15 +324,21 @@ def test_a_socket_is_filled(make_drive, sockets, control, ring, noise, blocks_of
 
     control.waits.extend([take] * 10_000)
     read_file(make_drive([blocks_of(data)]), ours.fileno(), False, ReadPlan(), control, ring)
-    ours.shutdown(1)
+    ours.close()                               # nobody holds it any more
     while part := theirs.recv(1 << 20):
         got.extend(part)
     assert got == data
 
 
-def test_progress_counts_what_the_caller_has_taken(read, make_drive, control, blocks_of):
-    read(make_drive([blocks_of(bytes(3 * PAYLOAD))]))
-    counts = [report[0] for report in control.reports]
-    assert counts == sorted(counts)
-    assert (counts[0], counts[-1]) == (0, 3 * PAYLOAD)
-    assert {report[2] for report in control.reports} == {0}
+def test_progress_counts_what_the_caller_has_taken(make_drive, control, ring, tmp_path, blocks_of):
+    drive = make_drive([blocks_of(bytes(2 * PAYLOAD + 5))])
+    with (tmp_path / "data").open("wb") as file:
+        read_file(drive, file.fileno(), False, ReadPlan(), control, ring)
+    total = 2 * PAYLOAD + 5
+    assert [report[:3] for report in control.reports] == [
+        (0, 0, 0),
+        (PAYLOAD, 0, 0),
+        (2 * PAYLOAD, 0, 0),
+        (total, 0, 0),
+        (total, total, 0),
+    ]

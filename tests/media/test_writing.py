@@ -201,6 +201,8 @@ def test_a_socket_is_written_to_its_end(write, drive, sockets, control, noise, b
     control.waits.append(lambda _: theirs.shutdown(socket.SHUT_WR))
     write(fd=ours.fileno(), owned=False)
     assert drive.tape[0].blocks == blocks_of(data)
+    ours.close()
+    assert theirs.recv(1) == b""               # nobody holds it any more
 
 
 def test_a_device_is_no_source(failed, drive):
@@ -243,6 +245,17 @@ def test_a_commit_before_the_end_closes_the_file_behind_that_many_bytes(write, d
     assert os.read(pipe.reader, 100) == b"6789"
 
 
+def test_from_its_commit_on_no_more_is_taken_than_was_committed(write, drive, pipe, control):
+    def commit_and_give(control):
+        control.commit = Commit(6)
+        pipe.give(b"3456789")
+
+    pipe.give(b"012")
+    control.waits.append(commit_and_give)
+    assert write(WritePlan()).bytes == 6
+    assert os.read(pipe.reader, 100) == b"6789"
+
+
 def test_a_commit_before_its_bytes_waits_for_them(write, drive, pipe, control):
     control.commit = Commit(300_000)
     control.waits.append(lambda _: pipe.give(bytes(299_999)))
@@ -256,6 +269,13 @@ def test_a_commit_of_less_than_was_taken_forgets_the_rest(write, drive, pipe, co
     control.waits.append(commits(6))
     done = write(WritePlan(digest=True))
     assert (done.bytes, done.sha256, drive.payload(0)) == (6, sha256(b"012345"), b"012345")
+
+
+def test_a_commit_of_exactly_what_is_on_tape_closes_the_file(write, drive, pipe, control):
+    pipe.give(bytes(PAYLOAD + 10))
+    control.waits.append(commits(PAYLOAD))
+    assert write(WritePlan()).bytes == PAYLOAD
+    assert (drive.flags(0), len(drive.payload(0))) == ([0, 1], PAYLOAD)
 
 
 def test_a_commit_of_less_than_is_on_tape_is_incomplete(failed, drive, pipe, control):
@@ -490,10 +510,11 @@ def test_behind_early_warning_a_slow_end_is_waited_for(write, drive, pipe, contr
     assert drive.flags(0) == [0, 1]
 
 
-def test_behind_early_warning_nothing_is_taken_that_does_not_fit(failed, drive, pipe, control):
+@pytest.mark.parametrize("at_hand", [0, 10])
+def test_behind_early_warning_nothing_is_taken_that_does_not_fit(failed, drive, pipe, control, at_hand):
     drive.warn_from, drive.room = 1, 2
-    pipe.give(bytes(PAYLOAD))
-    control.waits.append(lambda _: pipe.give(bytes(PAYLOAD + 1000)))
+    pipe.give(bytes(PAYLOAD + at_hand))
+    control.waits.append(lambda _: pipe.give(bytes(PAYLOAD - at_hand + 1000)))
     error = failed(EndOfMedia, WritePlan())
     assert facts(error)["bytes-on-tape"] == 2 * PAYLOAD - 1
     assert len(os.read(pipe.reader, PAYLOAD)) == 1000
@@ -590,10 +611,11 @@ def test_a_block_that_fails_ends_the_file_without_another_try(failed, drive, pip
     assert (error.data["blocks"], error.data["bytes-on-tape"]) == (at - 1, 0)
 
 
-def test_a_filemark_that_fails_fails_the_file(failed, drive, pipe):
-    drive.filemark_fault = MediumError("scratched")
+@pytest.mark.parametrize("fault", [MediumError("scratched"), EndOfMedia("no space for a filemark")])
+def test_a_filemark_that_fails_fails_the_file(failed, drive, pipe, fault):
+    drive.filemark_fault = fault
     give_and_close(pipe, b"data")
-    error = failed(MediumError)
+    error = failed(type(fault))
     assert (error.data["complete"], error.data["bytes-on-tape"]) == (False, 0)
     assert len(drive.calls) == 1
 
