@@ -147,7 +147,8 @@ class TapeDirectory:
                 self.store_position()
         finally:
             self.mounted = None
-            self._folder.close()
+            with self._access(""):
+                self._folder.close()
 
     # --- the pieces -----------------------------------------------------------------------------
 

@@ -39,15 +39,15 @@ class Folder:
             self._remove_temporaries()
             self.sync()                        # a killed predecessor may not have come to it
         except (FileNotFoundError, NotADirectoryError) as exc:
-            self.close()
+            self._give_up()
             raise DeviceGone(
                 f"drive {name}: there is no directory {path}; create it, or correct path in the configuration"
             ) from exc
         except OSError as exc:
-            self.close()
+            self._give_up()
             raise OpenFailed(f"drive {name}: {exc.filename or path} cannot be used: {exc.strerror}") from exc
         except BaseException:
-            self.close()
+            self._give_up()
             raise
 
     @property
@@ -116,11 +116,25 @@ class Folder:
         )
 
     def close(self) -> None:
-        """Give the lock and the directory back; a second time does nothing."""
-        for fd in (self._lock_fd, self._fd):
-            if fd >= 0:
-                self.fs.close(fd)
+        """Give the lock and the directory back, both even if one fails; a second time does nothing."""
+        held = (self._lock_fd, self._fd)
         self._fd = self._lock_fd = -1
+        failure = None
+        for fd in held:
+            try:
+                if fd >= 0:
+                    self.fs.close(fd)
+            except OSError as exc:
+                failure = exc
+        if failure is not None:
+            raise failure
+
+    def _give_up(self) -> None:
+        """`close`, where something else has failed already."""
+        try:
+            self.close()
+        except OSError:
+            pass  # the first failure is the one to tell
 
     def _gone(self) -> DeviceGone:
         return DeviceGone(f"drive {self.name}: directory {self.path} is gone; bring it back and try again")

@@ -37,6 +37,7 @@ class Tape:
         self._total = 0                        # the sum of these
         self._leftover: list[int] = []         # file numbers on disk that the index does not count
         self._unsynced: set[int] = set()       # closed files whose last page may not be durable
+        self._doubtful: set[int] = set()       # files of which that can never be proved any more
         self._fd = -1                          # of the file under the head, once it was touched
         self._dirty = False                    # something was written since the last `sync`
         self.writer: FileWriter | None = None  # while that file is being written
@@ -142,8 +143,8 @@ class Tape:
                 self._folder.sync()
                 self._store_index(file + 1)
             except OSError:
-                self._close()
                 self._leftover.append(file)
+                self._close()
                 raise
         self._set_blocks(file, 1)
         self.writer = FileWriter(self._fs, self._fd, 1)
@@ -160,6 +161,7 @@ class Tape:
                 # What is written next must never be found together with what was here before.
                 self._fs.ftruncate(self._fd, block * BLOCK)
                 self._set_blocks(file, block)
+                self._doubtful.discard(file)
                 self._fs.fdatasync(self._fd)
             except OSError:
                 self._close()
@@ -186,7 +188,7 @@ class Tape:
         if self.writer is not None:
             with self._access(self.file):
                 self.writer.sync()
-        for file in sorted(self._unsynced):
+        for file in sorted(self._unsynced | self._doubtful):
             self._sync_file(file)
         with self._access(layout.index_name(self.label)):
             self._folder.sync()
@@ -226,6 +228,7 @@ class Tape:
             gone = [number for number in self._blocks if number >= files]
             self._leftover += gone
             self._unsynced -= set(gone)
+            self._doubtful -= set(gone)
             for number in gone:
                 self._total -= self._blocks.pop(number)
         self.files = files
@@ -240,16 +243,39 @@ class Tape:
         self._set_blocks(self.file, writer.blocks)
         if not writer.durable:
             self._unsynced.add(self.file)
+        if writer.doubtful:
+            self._doubtful.add(self.file)
         self.writer = None
 
     def _sync_file(self, file: int) -> None:
+        if file in self._doubtful:
+            raise Io(
+                f"{self._path(file)}: could not be synchronised, and nothing proves that it is on disk;"
+                f" write file {file} of tape {self.label} anew"
+            )
         with self._access(file):
-            fd = self._open(file, os.O_RDONLY)
+            fd = self._open(file, os.O_RDWR)
             try:
                 self._fs.fdatasync(fd)
+            except OSError:
+                self._cut_doubtful_end(file, fd)
+                raise
             finally:
                 self._fs.close(fd)
         self._unsynced.discard(file)
+
+    def _cut_doubtful_end(self, file: int, fd: int) -> None:
+        """A closed file could not be synchronised, and trying again would prove nothing: it loses its end.
+
+        All before the last block is durable, so the file is then one that was never closed.
+        """
+        blocks = self._blocks[file] - 1
+        if not blocks:
+            return                             # block 0 was durable before the file was counted
+        self._doubtful.add(file)
+        self._fs.ftruncate(fd, blocks * BLOCK)
+        self._doubtful.discard(file)
+        self._set_blocks(file, blocks)
 
     def _open(self, file: int, flags: int, mode: int = 0) -> int:
         return self._fs.open(self._path(file), flags | os.O_CLOEXEC, mode)
@@ -257,7 +283,8 @@ class Tape:
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._fs.close(fd)
+            with self._access(self.file):
+                self._fs.close(fd)
 
     def _path(self, file: int) -> str:
         return self._folder.path_of(layout.file_name(file, self.label))

@@ -35,6 +35,8 @@ class FileWriter:
         """How many blocks the file has; one that has failed does not count."""
         self.durable = True
         """Whether all of them are durable."""
+        self.doubtful = False
+        """Whether blocks are in the file of which nothing can prove any more that they are on disk."""
         self._fs = fs
         self._fd = fd
         self._held = b""                       # the last page of the newest block
@@ -83,7 +85,9 @@ class FileWriter:
         try:
             self._fs.fdatasync(self._fd)
         except OSError as exc:
-            self._failure = exc                # a second fdatasync would succeed and prove nothing
+            # A second fdatasync would succeed and prove nothing: the file must not keep this end.
+            self._drop_last_block()
+            self._failure = exc
             raise
         self.durable = True
 
@@ -103,11 +107,13 @@ class FileWriter:
 
     def _forget_held(self) -> None:
         """The newest block cannot be completed: it is not on tape."""
-        if not self._held:
-            return
-        self._held = b""
+        if self._held:
+            self._held = b""
+            self._drop_last_block()
+
+    def _drop_last_block(self) -> None:
         self.blocks -= 1
         try:
             self._fs.ftruncate(self._fd, self.blocks * BLOCK)
         except OSError:
-            pass  # what is left over is cut off when the tape is opened next
+            self.doubtful = True               # what is torn of it is cut off when the tape is opened next
