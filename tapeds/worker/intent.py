@@ -56,11 +56,12 @@ class IntentFile:
         except OSError as exc:
             raise self._failed("read", exc) from exc
         try:
-            data = self._fs.pread(fd, _LONGEST, 0)
+            try:
+                data = self._fs.pread(fd, _LONGEST, 0)
+            finally:
+                self._fs.close(fd)
         except OSError as exc:
             raise self._failed("read", exc) from exc
-        finally:
-            self._fs.close(fd)
         self.pending = _parse(data, self.path)
         return self.pending
 
