@@ -209,7 +209,7 @@ class ChangerUnit:
             await unit.open()
             call = unit.handle.request(operation, request)
             job.attach(call)
-            data = await call.result()
+            data = await unit.whole(await call.result())
             unit.done(operations.row(job.operation), request, data)
             return _without_elements(data)
         except errors.TapeError as exc:

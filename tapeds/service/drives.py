@@ -211,7 +211,7 @@ class DriveUnit(Tenure):
             call = self.handle.request(row.request, arguments, fd=fd, progress=partial(self.progress, job))
             job.attach(call)
             self.retell()
-            data = await call.result()
+            data = await self.whole(await call.result(), needed=row.request == "inventory")
             self.done(row, arguments, data)
             if row.stales_inventory:
                 await self._look_at_elements()
@@ -245,13 +245,37 @@ class DriveUnit(Tenure):
         if uuid and text and self.shared.labels.get(uuid) != text:
             self.shared.errand(queries.remember_label(self))
 
+    async def whole(self, data: Result, *, needed: bool = False) -> Result:
+        """``data`` with the whole inventory, of which a worker sends as much as a packet holds.
+
+        Unless it is ``needed``, without any when it cannot be had: the cartridge has been moved all the same.
+        """
+        if "elements" not in data:
+            return data
+        elements, more = list(data["elements"]), data.get("more", False)
+        told = {key: value for key, value in data.items() if key not in ("elements", "more")}
+        try:
+            while more:
+                page = await self.handle.request("inventory", {"first": len(elements)}).result()
+                elements += page["elements"]
+                more = page.get("more", False) and page["elements"]
+        except errors.TapeError as exc:
+            if needed:
+                raise
+            self._inventory_is_stale(exc)
+            return told
+        return {**told, "elements": elements}
+
     async def _look_at_elements(self) -> None:
         try:
-            data = await self.handle.request("inventory", {}).result()
+            data = await self.whole(await self.handle.request("inventory", {}).result(), needed=True)
         except errors.TapeError as exc:
-            log.warning("drive %s: the inventory is out of date: %s", self.name, exc, extra=self.log_fields())
+            self._inventory_is_stale(exc)
         else:
             self.elements_seen.emit(data.get("elements", []))
+
+    def _inventory_is_stale(self, why: errors.TapeError) -> None:
+        log.warning("drive %s: the inventory is out of date: %s", self.name, why, extra=self.log_fields())
 
     async def over(self, job: Job, hold: Hold) -> None:
         """The job's work has ended: the drive is free again, or its lease's."""

@@ -235,7 +235,7 @@ class MediaRequest:
     async def _ask_worker(self, operation: str, arguments: dict[str, Any]) -> Result:
         self._call = self._unit.handle.request(operation, arguments)
         try:
-            data = await self._call.result()
+            data = await self._unit.whole(await self._call.result())
         finally:
             self._call = None
         self._unit.done(operations.row(operation), arguments, data)

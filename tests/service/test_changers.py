@@ -165,3 +165,36 @@ async def test_it_is_there_and_named_as_its_drive(house) -> None:
         with pytest.raises(errors.NotPresent):
             await changer.start(house.anna, Operation.REFRESH_INVENTORY, {})
         assert (changer.present, changer.state) == (False, "absent")
+
+
+async def test_an_inventory_of_several_packets_is_seen_whole(house) -> None:
+    shelf = house.drive("vt0")
+    for number in range(1500):
+        (shelf / f"tape-T{number:05}.json").write_text('{"files": 0}')
+    async with house.running() as service:
+        changer, drive = service.changers["vt0"], service.drives["vt0"]
+        assert await house.result(changer.start(house.anna, Operation.REFRESH_INVENTORY, {})) == {}
+        assert changer.slot_count == 1504
+        seen = changer.inventory()[1]
+        assert [element["label-text"] for element in seen if element["number"] == 1500] == ["T01499"]
+        load = {"label-text": "T01499"}
+        assert await house.result(changer.start(house.anna, Operation.LOAD_MEDIA, load)) == {}
+        assert changer.slot_count == 1504
+        await house.result(drive.start(house.anna, Operation.EJECT_MEDIA, {}))
+        assert changer.slot_count == 1504
+
+
+async def test_an_inventory_that_breaks_off_leaves_the_one_before(house) -> None:
+    shelf = house.drive("vt0")
+    (shelf / "tape-TAPE01.json").write_text('{"files": 0}')
+    slot = {"kind": "slot", "number": 1, "address": 1, "full": False}
+    page = {"elements": [slot], "more": True}
+    command = house.scripted(
+        load_media=[{"answer": page}],
+        inventory=[{"fail": "Io", "text": "disk"}],
+    )
+    async with house.running(worker_command=command) as service:
+        changer = service.changers["vt0"]
+        load = {"label-text": "TAPE01"}
+        assert await house.result(changer.start(house.anna, Operation.LOAD_MEDIA, load)) == {}
+        assert changer.inventory() == (0, [])
