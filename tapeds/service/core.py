@@ -86,7 +86,9 @@ class Service:
         """
         await startup.make_directories(self.shared)
         await startup.remember(self.shared)
-        await startup.look(self.shared, list(self.drives.values()))
+        units = list(self.drives.values())
+        await startup.hush(self.shared, units)
+        await startup.look(self.shared, units)
 
     async def stop(self, cause: str = "shutdown") -> None:
         """End every job at a block boundary, every lease with ``cause``, every worker."""

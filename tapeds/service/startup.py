@@ -43,6 +43,12 @@ async def remember(shared: Shared) -> None:
     shared.labels.update((record.uuid, record.label_text) for record in found.values())
 
 
+async def hush(shared: Shared, units: Sequence[DriveUnit]) -> None:
+    """Empty the state texts that a killed run has left behind.  Raises Io."""
+    left_over = set(await asyncio.to_thread(shared.texts.left_over))
+    await asyncio.gather(*(unit.hush() for unit in units if unit.name in left_over))
+
+
 async def look(shared: Shared, units: Sequence[DriveUnit]) -> None:
     """Note which drives are there; mend those that an earlier run left open or in the middle of a write.
 

@@ -230,6 +230,19 @@ class Tenure(DriveView):
         if isinstance(error, _ABSENT):
             self.set_present(False)
 
+    async def hush(self) -> None:
+        """Empty the state text of an earlier run, unless somebody has the drive."""
+        async with self.turn:
+            if self.lease.hold is not None:
+                return                       # whoever has it says what for
+            try:
+                await self.handle.lock(0.0)
+                await self.tell("")
+            except errors.TapeError as exc:
+                log.info("the state text stays: %s", exc, extra=self.log_fields())
+            finally:
+                self.handle.unlock()
+
     # --- the end of a lease ---------------------------------------------------------------------
 
     async def end_session(self, session: Session, cause: str, *, breaker: Caller | None = None) -> None:

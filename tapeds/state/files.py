@@ -104,6 +104,16 @@ class StateText:
             return ""
         return (read_text(self._fs, self._path(name)) or "").rstrip("\n")
 
+    def left_over(self) -> list[str]:
+        """The drives that have a text, whether it counts or not; sorted.  Raises Io."""
+        try:
+            names = self._fs.listdir(self._directory)
+        except OSError as exc:
+            raise _io(self._directory, exc) from exc
+        return sorted(
+            name for name in names if not name.startswith(".") and read_text(self._fs, self._path(name))
+        )
+
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
 

@@ -81,6 +81,19 @@ async def test_what_a_crash_left_behind_is_mended_at_the_start_and_told(house, c
         assert written["complete"] is True
 
 
+async def test_a_text_of_a_killed_run_is_emptied_unless_another_program_has_the_drive(
+    house, external
+) -> None:
+    house.drive("vt1")
+    async with house.running():
+        pass
+    for name in ("vt0", "vt1"):
+        (house.dirs.runtime / "drives" / name).write_text("job 7 rewind by uid 0")
+    external(house.dirs.lock / names.lock_name(house.sections["vt1"]["path"]))
+    async with house.running():
+        assert (house.state_text("vt0"), house.state_text("vt1")) == ("", "job 7 rewind by uid 0")
+
+
 async def test_a_drive_that_another_program_has_is_mended_later(house, external, caplog) -> None:
     await crash(house)
     program = external(house.dirs.lock / names.lock_name(house.sections["vt0"]["path"]))

@@ -241,6 +241,15 @@ def test_a_text_of_another_program_is_told_without_its_line_end(
     assert text.get("vt0", str(tmp_path / "lock")) == ""
 
 
+def test_texts_that_were_left_behind_are_found(text: files.StateText, tmp_path: Path) -> None:
+    for name, said in (("vt1", "busy"), ("vt0", "rewinding"), ("idle", "")):
+        text.set(name, said)
+    (tmp_path / "drives" / ".vt2.new").write_text("half of a te")
+    assert text.left_over() == ["vt0", "vt1"]
+    with pytest.raises(errors.Io, match="elsewhere: No such file or directory"):
+        files.StateText(REAL, str(tmp_path / "elsewhere")).left_over()
+
+
 def test_asking_about_an_unknown_drive_makes_nothing(text: files.StateText, tmp_path: Path) -> None:
     assert text.get("nobody", str(tmp_path / "lock")) == ""
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["drives"]
