@@ -221,6 +221,7 @@ class Job:
         """Finish: ``data`` is the result, or what is known of a failure."""
         self.error = error
         self.result_data = dict(data)
+        self._take_last_numbers(data)
         if error is None:
             self.result = "done"
         else:
@@ -233,6 +234,18 @@ class Job:
         self.announce()
         self._done.set_result(None)
         self.completed.emit(self)
+
+    def _take_last_numbers(self, data: Result) -> None:
+        """What was told last on the way is half a second old; the result is not."""
+        done = data.get("bytes")
+        if not isinstance(done, int):
+            return
+        self.bytes_done = done
+        if self.progress_valid:
+            self.progress = min(1.0, done / self.bytes_total)
+        if self.transfer is not None:
+            self.transfer.file_number = data.get("file", self.transfer.file_number)
+            self.transfer.early_warning = data.get("early-warning", self.transfer.early_warning)
 
     def announce(self, *, soon: bool = False) -> None:
         """Emit `changed`, now, or ``soon``: at most once in `ANNOUNCE_SECONDS`."""

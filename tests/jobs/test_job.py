@@ -181,3 +181,33 @@ async def test_the_end_clears_prompt_and_message_and_fills_the_progress(work) ->
     assert ended == [job]
     assert (job.prompt, job.message, job.progress, job.cancelable) == ({}, "", 1.0, False)
     assert job.end_time >= job.start_time
+
+
+async def test_the_last_numbers_are_those_of_the_result(work) -> None:
+    job = work.start("write-file", direction="write")
+    await turns()
+    job.advance(0, 2000)
+    work.end.set_result({"file": 2, "bytes": 2000, "early-warning": True})
+    await job.wait()
+    assert (job.bytes_done, job.progress) == (2000, 1.0)
+    assert (job.transfer.file_number, job.transfer.early_warning) == (2, True)
+
+
+async def test_the_last_numbers_of_a_failure_are_those_it_tells(work) -> None:
+    job = work.start("write-file", direction="write")
+    await turns()
+    job.advance(0, 2000)
+    facts = {"file": 3, "bytes": 500, "early-warning": False}
+    work.end.set_exception(errors.Incomplete("half of it", facts))
+    with pytest.raises(errors.Incomplete):
+        await job.wait()
+    assert (job.bytes_done, job.progress) == (500, 0.25)
+    assert job.transfer.file_number == 3
+
+
+async def test_a_transfer_that_never_began_is_at_no_file(work) -> None:
+    job = work.start("write-file", direction="write")
+    work.end.set_exception(errors.InvalidState("this would be file 7", {"file": 7}))
+    with pytest.raises(errors.InvalidState):
+        await job.wait()
+    assert job.transfer.file_number == 0xFFFF_FFFF_FFFF_FFFF
