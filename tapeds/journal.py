@@ -140,9 +140,14 @@ def priority(level: int) -> int:
 
 
 def line(level: int, text: str, fields: Mapping[str, str]) -> str:
-    """One entry as one line: LEVEL text FIELD=value; what would break the line is written as an escape."""
+    """One entry as one line: LEVEL text FIELD=value, without fields that say nothing.
+
+    What would break the line is written as an escape.
+    """
     parts = [list(LEVELS)[priority(level)].upper(), _one_line(text)]
     for name, value in fields.items():
+        if value in ("", NOT_SAID):
+            continue
         shown = value if _PLAIN_VALUE.fullmatch(value) else '"' + _one_line(value).replace('"', '\\"') + '"'
         parts.append(f"{name}={shown}")
     return " ".join(parts)

@@ -99,10 +99,14 @@ def test_levels_are_named_as_syslog_names_them(setup: Setup, level: int, name: s
 
 def test_a_value_that_would_break_the_line_is_quoted(setup: Setup) -> None:
     setup.console()
-    log.info("x", extra={Field.LABEL: 'a "b"=c', Field.ERROR: "", Field.PATH: "/a\nEMERG forged"})
-    assert setup.lines() == [
-        'INFO x TAPEDS_LABEL="a \\"b\\"=c" TAPEDS_ERROR="" TAPEDS_PATH="/a\\nEMERG forged"'
-    ]
+    log.info("x", extra={Field.LABEL: 'a "b"=c', Field.PATH: "/a\nEMERG forged"})
+    assert setup.lines() == ['INFO x TAPEDS_LABEL="a \\"b\\"=c" TAPEDS_PATH="/a\\nEMERG forged"']
+
+
+def test_a_line_leaves_out_what_says_nothing(setup: Setup) -> None:
+    setup.console()
+    log.info("x", extra={Field.MESSAGE_ID: MessageId.JOB_STARTED, Field.DRIVE: "vt0", Field.LABEL: ""})
+    assert setup.lines() == [f"INFO x MESSAGE_ID={MessageId.JOB_STARTED} TAPEDS_DRIVE=vt0"]
 
 
 def test_a_text_is_one_line_whatever_is_in_it(setup: Setup) -> None:
