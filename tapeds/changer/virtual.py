@@ -69,6 +69,7 @@ class VirtualChanger:
             self._directory.create(label_text)
         self._directory.put_in(label_text)
         self._look()
+        self._directory.keep_moves()
 
     def load_slot(self, slot: int, drive: int) -> None:
         self._check_drive(drive)
@@ -93,6 +94,7 @@ class VirtualChanger:
             del slots[loaded]
         self._directory.store_slots(slots | {label: destination})
         self._look()
+        self._directory.keep_moves()
 
     def export(self, label_text: str) -> int:
         raise NotSupported(

@@ -98,7 +98,7 @@ class TapeDirectory:
             self.store_position()
 
     def put_in(self, label: str) -> None:
-        """Put tape ``label`` into the empty drive, the head at the beginning."""
+        """Put tape ``label`` into the empty drive, the head at the beginning; not durable yet."""
         self._store_status((label, 0))
 
     def put_out(self) -> None:
@@ -109,6 +109,7 @@ class TapeDirectory:
             self.mounted.close()
         self._store_status(None)
         self.mounted = None
+        self.keep_moves()
 
     # --- the shelf ------------------------------------------------------------------------------
 
@@ -116,6 +117,11 @@ class TapeDirectory:
         """Make an empty tape ``label``; its existence is durable."""
         self._store(layout.index_name(label), {"files": 0})
         with self._access(layout.index_name(label)):
+            self._folder.sync()
+
+    def keep_moves(self) -> None:
+        """Make durable where every tape is."""
+        with self._access(""):
             self._folder.sync()
 
     def read_slots(self) -> dict[str, int]:
