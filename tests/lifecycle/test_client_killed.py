@@ -229,7 +229,8 @@ def test_while_it_waits_for_a_medium(daemon: Daemon, victim: Kill, detach: bool)
 
     async def story(client: Client) -> None:
         process = victim(begin)
-        assert "NEVER01" in Traces(daemon, "vt0").text
+        while "please insert media 'NEVER01'" not in Traces(daemon, "vt0").text:
+            await asyncio.sleep(0.01)
         process.kill()
         if detach:
             assert await client.of_drive("vt0", "State") == "waiting-for-media"

@@ -65,6 +65,7 @@ async def works(client: Client, drive: str, daemon: Daemon) -> None:
     """The drive takes a file and gives it back, and whoever used it leaves no trace."""
     await settled(client, drive)
     assert Traces(daemon, drive).text == ""
+    session = await client.acquire(drive)
     data = os.urandom(2 * MIB + 17)
     result = await client.write(drive, data)
     assert (result["complete"], result["bytes"]) == (True, len(data))
@@ -76,6 +77,6 @@ async def works(client: Client, drive: str, daemon: Daemon) -> None:
     assert "first-error" not in await client.wait(
         await client.drive(drive, "VerifyFile", "ta{sv}", result["file"], {})
     )
-    await settled(client, drive)
+    await client.release(session)
     assert await client.of_drive(drive, "State", "StatusText", "Waiters") == ("idle", "", 0)
     assert Traces(daemon, drive).all == []

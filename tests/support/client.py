@@ -132,7 +132,7 @@ class Client:
         """A job that writes a file from ``fd``, which stays the caller's."""
         path = names.drive_path(drive)
         reply = await self.call(
-            path, names.DRIVE, "WriteFileFrom", "ha{sv}", 0, options(**given), fds=[os.dup(fd)]
+            path, names.DRIVE, "WriteFileFrom", "ha{sv}", 0, options(**given), fds=[fd]
         )
         return str(reply.body[0])
 
