@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.fake_service import FakeService
-from cli.runner import Runner
+from cli.runner import Inside, Runner
 from support.daemon import Daemon
 from support.privatebus import PrivateBus
 
@@ -45,6 +45,12 @@ def tapectl(service: FakeService, tmp_path: Path) -> Iterator[Runner]:
     runner = Runner(environment, tmp_path)
     yield runner
     runner.close()
+
+
+@pytest.fixture
+def inside(tapectl: Runner) -> Inside:
+    """The same, without a process of its own."""
+    return Inside(tapectl.environment, tapectl.folder)
 
 
 @pytest.fixture

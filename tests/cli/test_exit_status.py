@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from cli.fake_service import FakeService, V
-from cli.runner import Runner
+from cli.runner import Inside, Runner
 from tapeds.cli.main import main
 
 OURS = "org.tapeds1.Error."
@@ -48,26 +48,26 @@ def test_a_job_that_fails(service: FakeService, capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().err.startswith("tapectl: the drive says why\n")
 
 
-def test_the_name_of_the_error_comes_with_verbose(service: FakeService, tapectl: Runner) -> None:
+def test_the_name_of_the_error_comes_with_verbose(service: FakeService, inside: Inside) -> None:
     service.plan("Rewind", refused=(OURS + "Busy", "vt0 is busy"))
-    assert "org.tapeds1" not in tapectl("rewind").stderr
-    assert "tapectl: vt0 is busy (org.tapeds1.Error.Busy)\n" in tapectl("-v", "rewind").stderr
+    assert "org.tapeds1" not in inside("rewind").stderr
+    assert "tapectl: vt0 is busy (org.tapeds1.Error.Busy)\n" in inside("-v", "rewind").stderr
 
 
-def test_the_command_that_helps_names_the_drive(service: FakeService, tapectl: Runner) -> None:
+def test_the_command_that_helps_names_the_drive(service: FakeService, inside: Inside) -> None:
     service.plan("Rewind", error=(OURS + "NoMedia", "drive vt0 is empty"))
-    assert tapectl("rewind").stderr.splitlines()[1:] == [
+    assert inside("rewind").stderr.splitlines()[1:] == [
         "  try: tapectl inventory vt0, then tapectl load vt0 LABEL"
     ]
     service.plan("Rewind", refused=(OURS + "Locked", "drive vt0 is leased"))
-    assert "tapectl status vt0" in tapectl("rewind").stderr
+    assert "tapectl status vt0" in inside("rewind").stderr
 
 
-def test_a_failure_in_json_has_its_facts(service: FakeService, tapectl: Runner) -> None:
+def test_a_failure_in_json_has_its_facts(service: FakeService, inside: Inside) -> None:
     service.plan("Rewind", error=(OURS + "DeviceFailed", "it is broken"), result={"asc": V("y", 9)})
-    done = tapectl("rewind", "--json")
+    done = inside("rewind", "--json")
     assert done.returncode == 1
-    assert tapectl.json("rewind") == {
+    assert inside.json("rewind") == {
         "error": "DeviceFailed",
         "text": "it is broken",
         "exit-status": 1,
@@ -75,19 +75,19 @@ def test_a_failure_in_json_has_its_facts(service: FakeService, tapectl: Runner) 
     }
 
 
-def test_success_in_json_is_the_result(service: FakeService, tapectl: Runner) -> None:
+def test_success_in_json_is_the_result(service: FakeService, inside: Inside) -> None:
     service.plan("Rewind", result={"file": V("t", 0), "block": V("t", 0), "position-known": V("b", True)})
-    assert tapectl.json("rewind") == {"file": 0, "block": 0, "position-known": True}
+    assert inside.json("rewind") == {"file": 0, "block": 0, "position-known": True}
 
 
-def test_quiet_says_nothing_about_success(service: FakeService, tapectl: Runner) -> None:
-    done = tapectl("-q", "rewind")
+def test_quiet_says_nothing_about_success(service: FakeService, inside: Inside) -> None:
+    done = inside("-q", "rewind")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_text_with_control_characters_does_no_harm(service: FakeService, tapectl: Runner) -> None:
+def test_a_text_with_control_characters_does_no_harm(service: FakeService, inside: Inside) -> None:
     service.plan("Rewind", error=(OURS + "Failed", "evil \x1b[2J tape"))
-    assert tapectl("rewind").stderr == "tapectl: evil \\x1b[2J tape\n"
+    assert inside("rewind").stderr == "tapectl: evil \\x1b[2J tape\n"
 
 
 def test_a_service_that_does_not_run(service: FakeService, tapectl: Runner) -> None:
@@ -111,8 +111,8 @@ def test_a_service_that_goes_away_in_the_middle(service: FakeService, tapectl: R
     assert b"the service went away before it answered" in err
 
 
-def test_a_bus_that_is_not_there(tapectl: Runner) -> None:
-    done = tapectl("rewind", "--address", "unix:path=/nowhere/bus")
+def test_a_bus_that_is_not_there(inside: Inside) -> None:
+    done = inside("rewind", "--address", "unix:path=/nowhere/bus")
     assert done.returncode == 1
     assert "unix:path=/nowhere/bus" in done.stderr
 
@@ -142,12 +142,12 @@ def test_a_reader_that_has_seen_enough_is_no_fault(service: FakeService, tapectl
     assert running.wait(30) == 1
 
 
-def test_nobody_is_asked_for_a_password_without_interactive(service: FakeService, tapectl: Runner) -> None:
-    tapectl.well("rewind")
-    tapectl.well("rewind", "--no-interactive")
+def test_nobody_is_asked_for_a_password_without_interactive(service: FakeService, inside: Inside) -> None:
+    inside.well("rewind")
+    inside.well("rewind", "--no-interactive")
     assert [call.interactive for call in service.called("Rewind")] == [True, False]
 
 
-def test_a_look_at_a_drive_asks_nobody_for_a_password(service: FakeService, tapectl: Runner) -> None:
-    tapectl.well("status")
+def test_a_look_at_a_drive_asks_nobody_for_a_password(service: FakeService, inside: Inside) -> None:
+    inside.well("status")
     assert [call.interactive for call in service.called("GetStatus")] == [False]
