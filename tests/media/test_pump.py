@@ -83,6 +83,9 @@ def test_what_is_cut_off_the_inflow_is_gone_from_its_end(make_ring, noise, size,
         inflow.drop()
     block, length = inflow.first()
     assert rest + block[16 : 16 + length] == source[:kept] + b"after"
+    while inflow.room():
+        fill(inflow, bytes(5 * PAYLOAD))
+    assert inflow.full == inflow.capacity      # no block was lost
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1, PAYLOAD, PAYLOAD + 1, 100 * PAYLOAD])

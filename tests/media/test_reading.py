@@ -275,8 +275,9 @@ def test_a_cancel_between_two_blocks_ends_the_reading(make_drive, control, ring,
         raise Cancelled("cancelled")
 
     control.at[2 * PAYLOAD] = cancel
+    drive = make_drive([blocks_of(bytes(9 * PAYLOAD))])
     with (tmp_path / "data").open("wb") as file, pytest.raises(Cancelled) as caught:
-        read_file(make_drive([blocks_of(bytes(9 * PAYLOAD))]), file.fileno(), False, ReadPlan(), control, ring)
+        read_file(drive, file.fileno(), False, ReadPlan(), control, ring)
     assert caught.value.data["bytes"] == 2 * PAYLOAD
 
 
