@@ -39,6 +39,15 @@ class Story:
     recorder: Recorder
     promises: list[tuple[int, str, Files]] = field(default_factory=list)
     complete: list[list[bytes]] = field(default_factory=list)
+    moves: list[tuple[int, str | None]] = field(default_factory=list)
+
+    def moved(self, label: str | None) -> None:
+        """From now on this tape is in the drive, whatever happens; None: that may change."""
+        self.moves.append((len(self.recorder.log), label))
+
+    def in_drive(self, position: int) -> str | None:
+        """The tape that was in the drive when ``position`` changes had been made, None if any may be."""
+        return ([None] + [label for since, label in self.moves if since <= position])[-1]
 
     def promise(self, label: str, files: Files) -> None:
         """From now on these are the first files of the tape, whatever happens."""
@@ -60,6 +69,7 @@ def script(station: Station, story: Story) -> None:
     """Write, append, overwrite, continue in a file, leave one, change tapes, format."""
     drive = station.drive
     station.load_new("AAA")
+    story.moved("AAA")
     story.promise("AAA", [])
     files: Files = [story.new_file("a", 1), story.new_file("b", 5)]
     station.write(files[0])
@@ -102,12 +112,16 @@ def script(station: Station, story: Story) -> None:
     station.write(files[2], immediate=True)
 
     # Another tape: what was on this one is durable.
+    story.moved(None)
     station.load_new("BBB")
+    story.moved("BBB")
     story.promise("AAA", files)
     story.promise("BBB", [])
     for block in tape_file("i", 3)[:2]:
         drive.write_block(memoryview(block))
+    story.moved(None)
     station.changer.load("AAA", 0)
+    story.moved("AAA")
     story.promise("BBB", [tape_file("i", 3)[:2]])
     story.promise("AAA", [])
     drive.format(fast=True)
@@ -138,13 +152,20 @@ def stored(path: Path) -> list[bytes]:
     return [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
 
 
-def faults_on_disk(folder: Path, promised: dict[str, Files], complete: list[list[bytes]]) -> Iterator[str]:
+def faults_on_disk(
+    folder: Path, promised: dict[str, Files], complete: list[list[bytes]], in_drive: str | None = None
+) -> Iterator[str]:
     """What breaks the promise of `tapeds.vtape`, before anything has been repaired."""
     try:
         tapes = reader.read_directory(str(folder), os.listdir(folder))
     except (ValueError, OSError, TypeError, KeyError) as exc:
         yield f"the independent reader refuses the directory: {exc}"
         return
+    if in_drive is not None:
+        status = folder / "drive-status.json"
+        current = json.loads(status.read_bytes())["current_tape"] if status.exists() else None
+        if current is None or current["name"] != in_drive:
+            yield f"tape {in_drive} was in the drive, and now {current} is"
     for label, tape in tapes.items():
         for number in range(tape.count):
             blocks = stored(folder / f"tapefile-{number}-{label}.json")
@@ -198,13 +219,14 @@ def faults_after_opening(folder: Path, promised: dict[str, Files]) -> Iterator[s
 def first_fault(story: Story, folder: Path, scratch: Path, *, also_open: bool) -> tuple[str, int]:
     """The first fault of all directories that a loss of power may leave ("": none), and their number."""
     count = 0
-    expectations = {since for since, _, _ in story.promises}
+    expectations = {since for since, *_ in (*story.promises, *story.moves)}
     for image in images(story.recorder.log, story.recorder.initial, more_expected=expectations):
         count += 1
         scratch.mkdir()
         image.write_to(scratch, folder)
         promised = story.promised(image.position)
-        faults = [*faults_on_disk(scratch, promised, story.complete)]
+        in_drive = story.in_drive(image.position)
+        faults = [*faults_on_disk(scratch, promised, story.complete, in_drive)]
         if image.lost == "nothing" and not faults:
             faults = [*wrong_position(scratch)]
         if also_open and not faults:
@@ -357,11 +379,11 @@ def test_two_crashes_in_a_row_are_as_harmless_as_one(folder: Path, tmp_path: Pat
     """The first start after a loss of power is itself cut off at any moment."""
     story = play(folder)
     middle = len(story.recorder.log) // 2
-    first = next(image for image in images(story.recorder.log, {}) if image.position == middle)
+    first = next(image for image in images(story.recorder.log, {}) if image.position >= middle)
     second, scratch = tmp_path / "second", tmp_path / "scratch"
     second.mkdir()
     first.write_to(second, folder)
-    promised = story.promised(middle)
+    promised = story.promised(first.position)
     again = Recorder(second)
     station = open_station(second, fs=again)
     station.changer.load("AAA", 0)
