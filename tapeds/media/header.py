@@ -179,7 +179,10 @@ class FileHeader:
         try:
             data = json_text.dump(value)
         except json_text.BadJson as exc:
-            raise InvalidOption(f"name or attributes cannot be written as JSON: {exc}") from exc
+            raise InvalidOption(
+                f"name or attributes cannot be written as JSON: {exc};"
+                " give text, numbers, truth values, lists and dictionaries of these"
+            ) from exc
         return content(FILE, data, stream_uuid=stream_uuid, ctime=ctime)
 
     @classmethod

@@ -7,6 +7,7 @@ never set to O_NONBLOCK: the flag belongs to the open file, which the client sha
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import socket
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tapeds import errors
 from tapeds.jobs.caller import Caller
 from tapeds.jobs.job import Job, TransferView
+from tapeds.media.header import BLOCK, FileHeader
 from tapeds.names import Operation
 
 if TYPE_CHECKING:
@@ -45,16 +47,19 @@ async def start(
     """Start a transfer with ``fd``, which is closed here, or with a pipe: the job, and the client's end."""
     writing = direction == "write"
     operation = _OPERATIONS[direction, fd is not None]
-    request = prepare(arguments, owned=fd is None)
-    uncommitted = writing and not _says_its_end(request)
-    ours, client = (fd, None) if fd is not None else ends(writing)
-    with Owned(ours) as mine, Owned(client) as theirs:
+    with Owned(fd) as given:
+        request = prepare(arguments, owned=fd is None)
+        if writing:
+            check_order(request, drive=unit.name, kind=unit.type)
+        uncommitted = writing and not _says_its_end(request)
         if fd is not None:
             check(fd, readable=writing)
             if uncommitted:
                 raise errors.InvalidOption(
                     "it must be said before where the data end: give commit-on-eof, size or sha256"
                 )
+        ours, client = (given.take(), None) if fd is not None else ends(writing)
+    with Owned(ours) as mine, Owned(client) as theirs:
         job = await unit.launch(
             caller,
             operation,
@@ -102,6 +107,47 @@ def prepare(arguments: Mapping[str, Any], *, owned: bool) -> dict[str, Any]:
     request = dict(arguments)
     digest = request.pop("digest", "none")
     return {**request, "digest": digest in (True, "sha256"), "owned": owned}
+
+
+def check_order(request: dict[str, Any], *, drive: str, kind: str) -> None:
+    """Refuse a write that no file can come of, before there is a job; what is so anyway is taken out.
+
+    ``kind`` is the drive's.  Raises InvalidOption, NotSupported.
+    """
+    _check_format(request, drive, kind)
+    ours = [key for key in ("name", "attributes") if key in request]
+    others = [key for key in ("content-magic", "header") if key in request]
+    if ours and others:
+        raise errors.InvalidOption(
+            f"{ours[0]} makes a content header and {others[0]} is of another one; give only one of the two"
+        )
+    if others == ["header"]:
+        raise errors.InvalidOption("header says nothing without its kind; give content-magic, too")
+    if ours:
+        FileHeader(request.get("name", ""), request.get("attributes")).pack()
+    if "file" in request and not (request.get("expect-uuid") or request.get("unlabelled")):
+        raise errors.InvalidOption(
+            f"file {request['file']} and all behind it would be destroyed;"
+            " give expect-uuid, the UUID of the cartridge that is meant, too"
+        )
+    if "header" in request:                            # as hex it would fill a packet
+        request["header"] = base64.b64encode(bytes.fromhex(request["header"])).decode()
+
+
+def _check_format(request: dict[str, Any], drive: str, kind: str) -> None:
+    """What a caller says of blocks: this version writes streams, whose blocks are all alike."""
+    wanted = request.pop("format", "stream")
+    block_size, framing = request.pop("block-size", None), request.pop("framing", "none")
+    if wanted != "stream":
+        raise errors.NotSupported(
+            f"drive {drive} is {kind}: its tapes hold streams in blocks of {BLOCK} bytes, nothing {wanted};"
+            " leave format out"
+        )
+    for key, given in (("block-size", block_size is not None), ("framing", framing != "none")):
+        if given:
+            raise errors.InvalidOption(
+                f"{key} is for format=raw, a stream has blocks of {BLOCK} bytes without framing; leave it out"
+            )
 
 
 def pipe() -> tuple[int, int]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import re
@@ -90,6 +91,14 @@ class Arguments:
             return bytes.fromhex(value)
         except ValueError as exc:
             raise InvalidOption(f"{key} is not hex; give two hex digits for each byte") from exc
+
+    def base64_bytes(self, key: str) -> bytes:
+        """Bytes written in base64, for those that may be many; empty where they were left out."""
+        value = self.text(key, "")
+        try:
+            return base64.b64decode(value, validate=True)
+        except ValueError as exc:
+            raise InvalidOption(f"{key} is not base64; give bytes encoded so") from exc
 
     def sha256(self, key: str = "sha256") -> str:
         """A SHA-256 in hex, "" where it was left out."""

@@ -63,6 +63,9 @@ def test_a_wrong_type_is_an_error_that_names_both() -> None:
         ("ReadFile", {"digest": ("s", "md5")}, "must be none or sha256, not 'md5'"),
         ("WriteFileFrom", {"sha256": ("ay", b"123")}, "must be 32 bytes long, not 3"),
         ("WriteFile", {"content_magic": ("ay", b"123")}, "must be 8 bytes long, not 3"),
+        ("WriteFile", {"header": ("ay", bytes(65537))}, "must be 0 to 65536 bytes long, not 65537"),
+        ("WriteFile", {"format": ("s", "tar")}, "must be stream or raw, not 'tar'"),
+        ("WriteFile", {"framing": ("s", "u16")}, "must be none or u32le, not 'u16'"),
         ("WriteFile", {"expect_uuid": ("s", "TAPE01")}, "cannot be 'TAPE01'"),
     ],
 )

@@ -225,3 +225,63 @@ async def test_options_reach_the_worker_as_it_takes_them() -> None:
     assert prepared == {"digest": True, "size": 5, "owned": True}
     assert transfers.prepare({"digest": "none"}, owned=False) == {"digest": False, "owned": False}
     assert transfers.prepare({}, owned=False)["digest"] is False
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "text"),
+    [
+        ({"format": "raw"}, errors.NotSupported, "vt0 is virtual: its tapes hold streams in blocks of"),
+        ({"block-size": 65536}, errors.InvalidOption, "block-size is for format=raw"),
+        ({"format": "stream", "framing": "u32le"}, errors.InvalidOption, "framing is for format=raw"),
+        ({"content-magic": "00" * 8, "name": "x"}, errors.InvalidOption, "give only one of the two"),
+        ({"attributes": {}, "header": ""}, errors.InvalidOption, "give only one of the two"),
+        ({"header": "00"}, errors.InvalidOption, "give content-magic, too"),
+        ({"attributes": {"key": b"bytes"}}, errors.InvalidOption, "give text, numbers, truth values"),
+        ({"attributes": {"key": float("nan")}}, errors.InvalidOption, "cannot be written as JSON"),
+        ({"attributes": {"key": "x" * 65536}}, errors.InvalidOption, "more than 65536"),
+        ({"file": 2}, errors.InvalidOption, "file 2 and all behind it would be destroyed; give expect-uuid"),
+    ],
+)
+async def test_an_order_that_no_file_can_come_of_is_refused_before_there_is_a_job(
+    house, order, error, text
+) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        before = open_fds()
+        source, sink = os.pipe()
+        for fd in (None, os.dup(source)):
+            with pytest.raises(error, match=text):
+                await drive.start_write(house.anna, {"commit-on-eof": True, **order}, fd=fd)
+        os.close(source)
+        os.close(sink)
+        assert open_fds() == before
+        assert service.jobs.all() == []
+
+
+async def test_what_is_so_anyway_may_be_said(house) -> None:
+    async with house.running() as service:
+        await house.label(service)
+        order = {"format": "stream", "framing": "none"}
+        assert (await house.write(service.drives["vt0"], b"x", **order))["complete"] is True
+
+
+async def test_a_header_may_be_as_long_as_the_format_allows(house) -> None:
+    header = os.urandom(65536)
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        await house.label(service)
+        kind = {"content-magic": b"ACMEKIND".hex(), "header": header.hex()}
+        assert (await house.write(drive, b"data", **kind))["bytes"] == 4
+        await house.result(drive.start(house.anna, Operation.MOVE_TO_FILE, {"file": 2}))
+        back, _ = await house.read(drive)
+        assert back[8:16] == b"ACMEKIND"
+        assert back[48:] == header + b"data"
+
+
+async def test_a_file_is_begun_anew_on_the_cartridge_that_is_meant(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        label = await house.label(service)
+        await house.write(drive, b"old")
+        written = await house.write(drive, b"new", file=2, expect_uuid=label["uuid"])
+        assert (written["file"], written["files-removed"]) == (2, 1)

@@ -20,13 +20,14 @@ def arguments(**values: Any) -> Arguments:
 
 
 def test_what_was_given_is_what_is_read() -> None:
-    given = arguments(a=True, b=7, c="x", d=-3, e="AB", f={"k": 1}, g="0F" * 32)
+    given = arguments(a=True, b=7, c="x", d=-3, e="AB", f={"k": 1}, g="0F" * 32, h="qw==")
     assert given.flag("a") is True
     assert given.number("b") == 7
     assert given.text("c") == "x"
     assert given.signed("d", 0) == -3
     assert given.hex_bytes("e") == b"\xab"
     assert given.mapping("f") == {"k": 1}
+    assert given.base64_bytes("h") == b"\xab"
     assert given.sha256("g") == "0f" * 32
     given.done()
 
@@ -38,7 +39,7 @@ def test_what_was_left_out_is_the_default() -> None:
     assert given.optional_number("b") is None
     assert given.text("c", "") == ""
     assert given.uuid("d", "") == ""
-    assert given.hex_bytes("e") == b""
+    assert given.hex_bytes("e") == given.base64_bytes("h") == b""
     assert given.mapping("f") is None
     assert given.sha256() == ""
 
@@ -58,6 +59,7 @@ def test_what_was_left_out_is_the_default() -> None:
         (lambda a: a.uuid("x"), "7f42", "x '7f42' is no UUID; give 32 hex digits"),
         (lambda a: a.uuid("x", ""), "g" * 32, "is no UUID"),
         (lambda a: a.hex_bytes("x"), "abc", "x is not hex; give two hex digits"),
+        (lambda a: a.base64_bytes("x"), "00ff-", "x is not base64; give bytes encoded so"),
         (lambda a: a.sha256("x"), "ab", "x is not 32 bytes long"),
         (lambda a: a.mapping("x"), [1], r"x is \[1\]; give a mapping"),
         (lambda a: a.label_text("x"), "A", "x 'A' will not do; give 2 to 32 letters"),

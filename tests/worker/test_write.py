@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import struct
+from base64 import b64encode
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_without_a_header_the_bytes_are_the_payload(peer: Peer) -> None:
 
 
 def test_a_header_of_another_kind_is_built_from_magic_and_data(peer: Peer) -> None:
-    peer.write(b"entries", content_magic="6d31636dd70283bf", header=b'{"store": "a"}'.hex())
+    peer.write(b"entries", content_magic="6d31636dd70283bf", header=b64encode(b'{"store": "a"}').decode())
     peer.ask("move-to-file", file=2)
     data, result = peer.read()
     assert result["content-kind"] == "chunk-archive"

@@ -2,8 +2,8 @@
 """What a worker can be asked for: one function per operation, by the name that a request carries.
 
 Each gets the lease it works on, its arguments, and the control that tells it to stop; it returns the
-data of the result, JSON with kebab-case keys, bytes as hex.  An argument that it does not know is
-refused before anything moves.
+data of the result, JSON with kebab-case keys, bytes as hex, but ``header``, which may be long, as
+base64.  An argument that it does not know is refused before anything moves.
 
 ======================= =============================================================================
 operation               arguments -> data

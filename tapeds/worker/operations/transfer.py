@@ -134,7 +134,7 @@ def _header_bytes(arguments: Arguments) -> bytes:
     if arguments.has("content-magic") or arguments.has("header"):
         if arguments.has("name") or arguments.has("attributes"):
             raise InvalidOption("name and attributes make a header; leave content-magic and header out")
-        return content(arguments.hex_bytes("content-magic"), arguments.hex_bytes("header"))
+        return content(arguments.hex_bytes("content-magic"), arguments.base64_bytes("header"))
     if arguments.has("name") or arguments.has("attributes"):
         return FileHeader(arguments.text("name", ""), arguments.mapping("attributes")).pack()
     return b""
