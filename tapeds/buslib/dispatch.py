@@ -37,17 +37,17 @@ class Dispatcher:
         self._departed = departed
 
     def wants(self, frame: Frame) -> bool:
-        """Whether anybody wants the signal ``frame``."""
-        frame.wishes = self.wishes.matching(frame)
-        return bool(frame.wishes) or _is_about_names(frame)
+        """Whether anybody may want the signal ``frame``; news of names in front of it may not be heard yet."""
+        return self.wishes.possible(frame) or _is_about_names(frame)
 
     def arrived(self, frame: Frame) -> str:
         """The sender in whose queue the signal is to wait, "" for none.
 
         That a name has changed hands is noted at once, and told in the queue of the one who loses it.
         """
+        frame.wishes = self.wishes.matching(frame)
         if not _is_about_names(frame):
-            return frame.sender
+            return frame.sender if frame.wishes else ""
         try:
             name, *owners = library.decode(frame.order, frame.signature, frame.body, ANY_VALUES)
         except ValueError:

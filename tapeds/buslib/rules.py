@@ -36,8 +36,11 @@ class Rule:
                 parts.append(f"{key}='" + value.replace("'", "'\\''") + "'")
         return ",".join(parts)
 
-    def matches(self, frame: Frame, owners: dict[str, str]) -> bool:
-        """Whether ``frame`` is meant, ``arg0`` apart; ``owners``: the connections behind well-known names."""
+    def matches(self, frame: Frame, owners: dict[str, str] | None) -> bool:
+        """Whether ``frame`` is meant, ``arg0`` apart.
+
+        ``owners``: the connections behind well-known names; None: any connection may have one.
+        """
         if self.member is not None and frame.member != self.member:
             return False
         if self.interface is not None and frame.interface != self.interface:
@@ -46,7 +49,9 @@ class Rule:
             return False
         if self.path_namespace is not None and not _lies_under(frame.path, self.path_namespace):
             return False
-        return self.sender is None or frame.sender == owners.get(self.sender, self.sender)
+        if self.sender is None or (owners is None and is_well_known(self.sender)):
+            return True
+        return frame.sender == (owners or {}).get(self.sender, self.sender)
 
 
 def _lies_under(path: str, namespace: str) -> bool:
@@ -84,6 +89,10 @@ class Wishes:
         wish.open = False
         if wish in self._all:
             self._all.remove(wish)
+
+    def possible(self, frame: Frame) -> bool:
+        """Whether some wish may be fulfilled by ``frame``, whoever has the names by the time it is there."""
+        return any(wish.rule.matches(frame, None) for wish in self._all)
 
     def matching(self, frame: Frame) -> list[Wish]:
         """The wishes that ``frame`` may fulfil; ``arg0`` is still to be compared."""

@@ -126,6 +126,25 @@ def test_a_subscription_by_name_follows_the_name_to_its_next_owner(room: ModuleT
     play(story())
 
 
+def test_a_name_and_the_first_signal_under_it_may_come_in_one_read(
+    room: ModuleType, bus: PrivateBus
+) -> None:
+    async def story() -> None:
+        texts: list[str] = []
+        client = await room.Bus.connect(bus.address)
+        await client.subscribe(lambda signal: texts.append(signal.body[0]), sender=SERVICE, member="Said")
+        with RawClient(bus.address) as service:            # it blocks: meanwhile the client reads nothing
+            wanted = rawbus.align(rawbus.strings(SERVICE), 4) + (4).to_bytes(4, "little")
+            service.ask(BUS, "/org/freedesktop/DBus", BUS, "RequestName", "su", wanted)
+            fields = rawbus.call_fields(None, PATH, INTERFACE, "Said", "s")
+            service.send(rawbus.frame(rawbus.SIGNAL, service.serial(), fields, rawbus.strings("at once")))
+            service.ask(BUS, "/org/freedesktop/DBus", BUS, "GetId")
+            await until(lambda: bool(texts))
+        assert texts == ["at once"]
+
+    play(story())
+
+
 def test_one_listener_that_fails_does_not_silence_the_others(
     room: ModuleType, daemon: PrivateBus, caplog: pytest.LogCaptureFixture
 ) -> None:
