@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from tapeds import errors
 from tapeds.jobs.caller import Caller
@@ -41,7 +42,7 @@ class Wanted:
         for key in media:
             if key not in ("label-text", "uuid"):
                 raise errors.InvalidOption(f"a medium has no {key!r}; give label-text, uuid or both")
-        wanted = cls(str(media.get("label-text", "")), str(media.get("uuid", "")).lower())
+        wanted = cls(str(media.get("label-text", "")), _uuid(str(media.get("uuid", ""))))
         if not wanted.label_text and not wanted.uuid:
             raise errors.InvalidOption("which medium is wanted? give label-text, uuid or both")
         return wanted
@@ -54,8 +55,16 @@ class Wanted:
     def is_it(self, label: Mapping[str, Any]) -> bool:
         """Whether the tape with this media label is the one."""
         if self.uuid:
-            return str(label.get("uuid", "")).lower() == self.uuid
+            return label.get("uuid") == self.uuid
         return label.get("label-text") == self.label_text
+
+
+def _uuid(text: str) -> str:
+    """``text`` as labels have it, with hyphens and in lower case; "" stays.  Raises InvalidOption."""
+    try:
+        return str(UUID(text)) if text else ""
+    except ValueError as exc:
+        raise errors.InvalidOption(f"{text!r} is no uuid; give 32 hex digits, with hyphens or without") from exc
 
 
 @dataclass(frozen=True)
