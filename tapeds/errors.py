@@ -79,7 +79,7 @@ class NotOwner(RequestError):
 
 
 class LimitsExceeded(RequestError):
-    """The caller holds too many sessions or jobs; release some first."""
+    """The caller holds too many sessions or jobs; release some first (standard D-Bus name)."""
 
 
 class KeyNotFound(RequestError):

@@ -23,6 +23,7 @@ Wire = dict[str, Variant]
 _ERRORS_OF_DBUS = {
     "AccessDenied": "org.freedesktop.DBus.Error.AccessDenied",
     "InteractiveAuthorizationRequired": "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+    "LimitsExceeded": "org.freedesktop.DBus.Error.LimitsExceeded",
 }
 
 TYPES: Mapping[str, str] = {

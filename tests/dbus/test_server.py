@@ -426,7 +426,7 @@ def test_one_connection_cannot_let_calls_wait_without_limit(play: Play) -> None:
 
         waiting = [wait() for _ in range(MAXIMUM_PENDING)]
         await scene.settle()
-        assert (await refused(wait())).name == "org.tapeds1.Error.LimitsExceeded"
+        assert (await refused(wait())).name == BUS_ERROR + "LimitsExceeded"
         other = await Bus.connect(scene.address)
         assert unwrap(
             (await scene.call(LTO0, names.DRIVE, "CurrentFileNumber", "a{sv}", {}, client=other)).body
