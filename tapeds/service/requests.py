@@ -64,7 +64,7 @@ def _uuid(text: str) -> str:
     try:
         return str(UUID(text)) if text else ""
     except ValueError as exc:
-        raise errors.InvalidOption(f"{text!r} is no uuid; give 32 hex digits, with hyphens or without") from exc
+        raise errors.InvalidOption(f"{text!r} is no uuid; give 32 hex digits, hyphens or not") from exc
 
 
 @dataclass(frozen=True)
