@@ -20,6 +20,7 @@ from tapeds.jobs.caller import Caller
 from tapeds.jobs.job import Job
 from tapeds.names import Field, MessageId
 from tapeds.service.device import Device
+from tapeds.service.devices import is_there
 from tapeds.service.leases import Hold
 from tapeds.service.sessions import Session
 from tapeds.service.shared import Shared
@@ -200,12 +201,14 @@ class Tenure(DriveView):
             log.warning("drive %s: %s", self.name, recovered, extra=extra)
 
     async def close(self) -> None:
-        """Have the device closed; what did not work becomes the drive's fault."""
+        """Have the device closed; what did not work becomes the drive's fault, if it is there at all."""
         was_open = self.handle.opened
         failed = await self.handle.close()
         if failed:
-            self.fault = f"release of {self.name} failed: {'; '.join(failed)}"
-            log.error("%s", self.fault, extra=self.log_fields())
+            fault = f"release of {self.name} failed: {'; '.join(failed)}"
+            log.error("%s", fault, extra=self.log_fields())
+            self.set_present(await asyncio.to_thread(is_there, self.handle.spec))
+            self.fault = fault if self.present else ""
             self.doubt_position()
         elif was_open:
             self.synchronized()

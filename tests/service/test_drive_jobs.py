@@ -268,6 +268,37 @@ async def test_a_device_that_goes_away_under_a_lease_ends_the_lease(house) -> No
         assert (drive.session, drive.state) == (None, "absent")
 
 
+async def test_a_directory_that_goes_away_in_mid_write_makes_the_drive_absent_and_is_no_fault(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        await house.label(service)
+        job, fd = await drive.start_write(house.anna, {})
+        os.write(fd, b"hello")
+        os.close(fd)
+        (house.base / "vt0").rename(house.base / "away")
+        await job.commit(5)
+        with pytest.raises(errors.DeviceGone, match="is gone; bring it back and try again"):
+            await job.wait()
+        assert (drive.present, drive.state, drive.status_text) == (False, "absent", "")
+        (house.base / "away").rename(house.base / "vt0")
+        assert (await house.write(drive, b"hello"))["complete"]
+
+
+async def test_a_directory_that_is_gone_at_the_release_is_no_fault_but_what_it_took_is_told(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        await house.label(service)
+        session = await drive.acquire(house.anna)
+        await house.write(drive, b"hello", durable=False)
+        lost = []
+        drive.durability_lost.connect(lost.append)
+        (house.base / "vt0").rename(house.base / "away")
+        await session.release(house.anna)
+        assert (drive.present, drive.state, drive.status_text) == (False, "absent", "")
+        assert lost == [(2, 2)]
+        (house.base / "away").rename(house.base / "vt0")
+
+
 async def test_progress_of_the_worker_is_shown_by_job_and_drive(house) -> None:
     steps = [{"state": {"file": 2, "durable_file": 1}}, {"progress": [50, 200]}, {"wait": True}]
     async with house.running(worker_command=house.scripted(verify_tape=steps)) as service:
