@@ -176,5 +176,5 @@ def refusal_of(message: Message, state: Callable[[], DeviceState]) -> Message | 
 
 def _end_of(link: Link) -> TapeError:
     if link.stopping:
-        return Cancelled("the service is stopping")
+        return Cancelled("the worker was told to stop by SIGTERM; try again")
     return ClientGone("the service has gone away")

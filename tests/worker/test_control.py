@@ -153,7 +153,7 @@ def test_a_client_that_goes_leaves_an_incomplete_file(bench: Bench, peer: Peer, 
 def test_sigterm_closes_the_file_and_gives_the_device_back(bench: Bench, peer: Peer, phase: Phase) -> None:
     transfer = phase(bench, peer)
     bench.terminate()
-    with pytest.raises(Refusal, match="Cancelled: the service is stopping") as refused:
+    with pytest.raises(Refusal, match="Cancelled: the worker was told to stop") as refused:
         peer.end(transfer.number)
     assert peer.receive() is None
     assert bench.exit_status() == 0
@@ -386,7 +386,7 @@ def test_a_read_at_full_speed_can_be_stopped_by_sigterm(bench: Bench, peer: Peer
     os.close(write_end)
     os.read(read_end, MIB)
     bench.terminate()
-    with pytest.raises(Refusal, match="Cancelled: the service is stopping"):
+    with pytest.raises(Refusal, match="Cancelled: the worker was told to stop"):
         peer.end(number)
     assert bench.exit_status() == 0
     os.close(read_end)

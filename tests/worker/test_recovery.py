@@ -359,7 +359,7 @@ def test_sigterm_in_a_recovery_leaves_it_to_the_next_start(bench: Bench, peer: P
     peer.knowledge()
     bench.terminate()
     text = peer.end(0)["recovered"]
-    assert text.endswith("is not closed: the service is stopping")
+    assert text.endswith("is not closed: the worker was told to stop by SIGTERM; try again")
     assert bench.exit_status() == 0
     assert bench.intent.exists()
     assert "the last one, is closed" in reopen(bench)[1]
