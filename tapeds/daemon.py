@@ -18,15 +18,17 @@ from tapeds import journal, names
 from tapeds.buslib import Bus, CallError, Error
 from tapeds.buslib.schema import api
 from tapeds.config.load import load
+from tapeds.dbus import unit
 from tapeds.dbus.callers import Callers
 from tapeds.dbus.exports import Exports
 from tapeds.dbus.polkit import Polkit
 from tapeds.dbus.server import Server
-from tapeds.errors import InvalidConfig, TapeError
+from tapeds.errors import InvalidConfig, Io, TapeError
 from tapeds.names import Field, MessageId
 from tapeds.service.core import Directories, Service
 from tapeds.service.process import WORKER_COMMAND
 from tapeds.service.release import release_all
+from tapeds.service.restart import Legacy
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Daemon:
         self._worker_command = worker_command
         self._notifier = Notifier()
         self._ended: asyncio.Future[Exit]
+        self._told_to_stop = False
         self._reloading: asyncio.Task[None] | None = None
 
     async def run(self) -> Exit:
@@ -94,12 +97,14 @@ class Daemon:
         service = Service(
             config, self._directories, worker_command=self._worker_command, config_file=self._config_file
         )
-        server = _open_the_doors(bus, service)
+        callers = Callers(bus)
+        server = _open_the_doors(bus, service, callers)
         self._listen(bus, service)
         watchdog = asyncio.create_task(self._notifier.watch())
         try:
-            await service.start()
+            await service.start(Legacy(self._notifier.inherited(), self._notifier, callers.is_there))
             await self._own_the_name(bus)
+            service.tell_losses()
             self._notifier.tell("READY=1", f"STATUS=serving {len(service.drives)} drives")
             log.info("tapedsd %s serves %d drives", tapeds.__version__, len(service.drives))
             return await self._ended
@@ -127,6 +132,7 @@ class Daemon:
     def _end(self, result: Exit, why: str) -> None:
         if not self._ended.done():
             log.log(logging.INFO if result is Exit.STOPPED else logging.ERROR, "%s", why)
+            self._told_to_stop = result is Exit.STOPPED
             self._ended.set_result(result)
 
     def _reload(self, service: Service) -> None:
@@ -144,7 +150,8 @@ class Daemon:
     async def _take_down(self, bus: Bus, service: Service, server: Server) -> None:
         """Release every device, answer every call, and only then leave the bus."""
         self._notifier.tell("STOPPING=1", "STATUS=releasing the drives")
-        await service.stop("shutdown")
+        restarting = self._told_to_stop and self._notifier.there and await unit.is_restarting(bus)
+        await service.stop("shutdown", store=self._notifier if restarting else None)
         await server.close()
         if not bus.closed.done():
             try:
@@ -161,9 +168,8 @@ def _complain(exc: TapeError) -> None:
         log.error("%s", line, extra={Field.MESSAGE_ID: MessageId.CONFIG_ERROR})
 
 
-def _open_the_doors(bus: Bus, service: Service) -> Server:
+def _open_the_doors(bus: Bus, service: Service, callers: Callers) -> Server:
     """Put the service on the bus; it can be found once the name is owned."""
-    callers = Callers(bus)
     polkit = Polkit(bus)
     server = Server(bus, api(), callers, polkit)
     Exports(server, service, polkit)
@@ -174,19 +180,51 @@ def _open_the_doors(bus: Bus, service: Service) -> Server:
 
 
 class Notifier:
-    """What is told to the service manager, if there is one.  Ref: sd_notify(3)."""
+    """What is told to the service manager, if there is one, and what it keeps.  Ref: sd_notify(3).
+
+    As a `Store` it keeps descriptors while its unit is restarted.
+    """
 
     def __init__(self) -> None:
         self._watchdog_usec = 0
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             self._watchdog_usec = int(os.environ.get("WATCHDOG_USEC", "0"))
 
-    def tell(self, *lines: str) -> None:
-        """Send ``lines``; nothing happens without a service manager."""
-        if "NOTIFY_SOCKET" in os.environ:
+    @property
+    def there(self) -> bool:
+        """Whether there is a service manager."""
+        return "NOTIFY_SOCKET" in os.environ
+
+    def tell(self, *lines: str, fds: Sequence[int] = ()) -> None:
+        """Send ``lines`` and copies of ``fds``; nothing happens without a service manager."""
+        if self.there:
             from systemd import daemon  # memory: not where nobody listens
 
-            daemon.notify("\n".join(lines))
+            daemon.notify("\n".join(lines), fds=list(fds))
+
+    def inherited(self) -> dict[str, list[int]]:
+        """The descriptors that were kept, by name; whoever asks has them."""
+        found: dict[str, list[int]] = {}
+        if "LISTEN_FDS" in os.environ:
+            from systemd import daemon
+
+            for fd, name in daemon.listen_fds_with_names().items():
+                found.setdefault(name, []).append(fd)
+        return found
+
+    def keep(self, name: str, fd: int) -> None:
+        """As `Store`."""
+        try:
+            self.tell("FDSTORE=1", f"FDNAME={name}", fds=[fd])
+        except OSError as exc:
+            raise Io(f"systemd does not take descriptor {name}: {exc.strerror}") from exc
+
+    def forget(self, name: str) -> None:
+        """As `Store`."""
+        try:
+            self.tell("FDSTOREREMOVE=1", f"FDNAME={name}")
+        except OSError as exc:
+            log.warning("systemd does not let go of descriptor %s: %s", name, exc.strerror)
 
     async def watch(self) -> None:
         """Say at half the watchdog's time that the event loop still runs."""

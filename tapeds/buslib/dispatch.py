@@ -37,7 +37,7 @@ class Dispatcher:
         self._departed = departed
 
     def wants(self, frame: Frame) -> bool:
-        """Whether anybody may want the signal ``frame``; news of names in front of it may not be heard yet."""
+        """Whether anybody may want the signal ``frame``; news of names before it may not be heard yet."""
         return self.wishes.possible(frame) or _is_about_names(frame)
 
     def arrived(self, frame: Frame) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tapeds.buslib import Bus
+from tapeds.buslib import Bus, CallError
 from tapeds.events import Signal
 from tapeds.jobs.caller import Caller
 
@@ -31,6 +31,13 @@ class Callers:
         if self.alive(name):
             self._known[name] = caller
         return caller
+
+    async def is_there(self, caller: Caller) -> bool:
+        """Whether that connection of that process is on the bus; watched from now on if it is."""
+        try:
+            return await self.get(caller.name) == caller and self.alive(caller.name)
+        except CallError:
+            return False
 
     def alive(self, name: str) -> bool:
         """Whether ``name`` is on the bus, as far as it is known."""

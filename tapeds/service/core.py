@@ -16,10 +16,11 @@ from tapeds.events import Signal
 from tapeds.filesystem import REAL, FileSystem
 from tapeds.jobs.job import Job
 from tapeds.names import Field, MessageId
-from tapeds.service import startup
+from tapeds.service import restart, startup
 from tapeds.service.changers import ChangerUnit
 from tapeds.service.devices import spec_of
 from tapeds.service.drives import DriveUnit
+from tapeds.service.numbers import Numbers
 from tapeds.service.process import WORKER_COMMAND
 from tapeds.service.scan import scan
 from tapeds.service.sessions import Session
@@ -67,6 +68,8 @@ class Service:
         self.config_changed: Signal[Service] = Signal()
         self._config = config
         self._config_file = config_file
+        self._numbers = Numbers(self.shared)
+        self._lost: list[tuple[Session, str]] = []      # leases that a restart has ended, and why
         self._reading = asyncio.Lock()
         self._stopping = False
         for name in config.drives:
@@ -79,30 +82,48 @@ class Service:
 
     # --- start and end --------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, legacy: restart.Legacy | None = None) -> None:
         """Make the directories, find out which drives are there, mend what the last run left behind.
 
-        Raises Io.
+        ``legacy`` brings the leases back that a restart has kept.  Raises Io.
         """
         await startup.make_directories(self.shared)
+        await self._numbers.begin()
         await startup.remember(self.shared)
+        if legacy is not None:
+            self._lost = await restart.resume(self.shared, self.drives, legacy)
         units = list(self.drives.values())
         await startup.hush(self.shared, units)
         await startup.look(self.shared, units)
 
-    async def stop(self, cause: str = "shutdown") -> None:
-        """End every job at a block boundary, every lease with ``cause``, every worker."""
+    def tell_losses(self) -> None:
+        """Tell the end of the leases that a restart has ended, once the service can be heard."""
+        lost, self._lost = self._lost, []
+        for session, cause in lost:
+            self.shared.sessions.strike(session, cause)
+
+    async def stop(self, cause: str = "shutdown", *, store: restart.Store | None = None) -> None:
+        """End every job at a block boundary, every lease with ``cause``, every worker.
+
+        ``store``: this is a restart; leases do not end, their locks are kept there.
+        """
         self._stopping = True
-        self.shared.admissions.close(errors.Busy("the daemon is shutting down; try again later"))
+        self.tell_losses()
+        what, later = ("shutting down", "later") if store is None else ("restarting", "in a moment")
+        self.shared.admissions.close(errors.Busy(f"the daemon is {what}; try again {later}"))
         for job in self.jobs.live():
             unit = self._drive_of(job)
             if unit is not None:
-                unit.stop_job(job, "Cancelled", "the daemon is shutting down")
-        await asyncio.gather(
-            *(session.drive.end_session(session, cause) for session in list(self.sessions.values()))
-        )
+                unit.stop_job(job, "Cancelled", f"the daemon is {what}")
+        if store is None:
+            await asyncio.gather(
+                *(session.drive.end_session(session, cause) for session in list(self.sessions.values()))
+            )
         await asyncio.gather(*(job.ended() for job in self.jobs.live()))
         await self.shared.settle()
+        if store is not None:
+            await restart.keep(self.shared, store)
+        await self._numbers.end()
         grace = self.shared.timings.grace
         await asyncio.gather(*(unit.shut(grace) for unit in self.drives.values()))
         await self.shared.settle()
@@ -117,6 +138,8 @@ class Service:
                 unit.stop_job(job, "ClientGone", "the caller went away")
         for session in list(self.sessions.values()):
             if session.owner == name and session.binding == "client" and not session.ending:
+                if session.kept:
+                    continue                 # the next run looks for itself
                 self.shared.errand(session.drive.end_session(session, "client-vanished"))
 
     # --- configuration --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tapeds import errors
@@ -18,7 +18,7 @@ from tapeds.events import Signal
 from tapeds.names import Field
 from tapeds.service.shared import Shared
 from tapeds.service.workers import Call, WorkerHandle
-from tapeds.state.locks import LockSet
+from tapeds.state.locks import Lock, LockSet
 from tapeds.state.records import OpenMarker
 from tapeds.worker.messages import DeviceSpec, DeviceState, Progress
 
@@ -37,7 +37,9 @@ class Device:
         self.state_known: Signal[DeviceState] = Signal()
         self.lost: Signal[str] = Signal()       # the worker died while the device was open
         self.stuck: Signal[str] = Signal()      # the worker does not answer, or ("") is gone at last
+        self.before: DeviceState | None = None  # of an interrupted lease: to be proved by the next open
         self._shared = shared
+        self._known = DeviceState()             # the worker's last word
         self._locks = LockSet()
         self._identity = ""                     # the lock file of what was found there last
         self._marked = False
@@ -54,6 +56,11 @@ class Device:
         return bool(self._locks.locks)
 
     @property
+    def locks(self) -> tuple[Lock, ...]:
+        """The locks of this drive that are held here."""
+        return self._locks.locks
+
+    @property
     def worker_pid(self) -> int:
         """The process that has the device, 0 for none."""
         return self._worker.pid if self._worker is not None else 0
@@ -61,6 +68,17 @@ class Device:
     def mark_left_over(self) -> None:
         """A marker of a former run is there: it goes with the next release."""
         self._marked = True
+
+    def resume(self, held: Sequence[Lock], before: DeviceState) -> None:
+        """Go on with the locks of a lease that was interrupted; ``before`` is what it knew."""
+        for lock in held:
+            self._shared.locks.adopt(lock, self.spec.name)
+            self._locks.add(lock)
+        self.before = before
+
+    def remembered(self) -> DeviceState:
+        """What a lease has to find again after an interruption."""
+        return self.before or self._known
 
     def locked_elsewhere(self) -> bool:
         """Whether another program, or another drive of ours, has a lock of this device.  Raises Io."""
@@ -99,7 +117,7 @@ class Device:
         left_over = self._marked
         await self._mark(worker)
         try:
-            answer = await worker.open(self.spec)
+            answer = await worker.open(self.spec, self.before)
         except errors.TapeError:
             self._rest()
             if not left_over and self._worker is worker:
@@ -153,6 +171,7 @@ class Device:
 
     def unlock(self) -> None:
         """Give the locks back; while a worker that hangs still has the device, as soon as it is gone."""
+        self.before = None
         self._unlock_due = self._stuck is not None
         if not self._unlock_due:
             self._shared.locks.give_back(self._locks)
@@ -180,11 +199,17 @@ class Device:
             name = self.spec.name
             worker = await WorkerHandle.start(name, self._shared.worker_command, self._shared.timings)
             worker.fields = self.fields
-            worker.on_state = self.state_known.emit
+            worker.on_state = self._learn
             worker.on_stuck = lambda text: self._hangs(worker, text)
             worker.lost.add_done_callback(lambda lost: self._lost(worker, lost.result()))
             self._worker = worker
         return self._worker
+
+    def _learn(self, state: DeviceState) -> None:
+        self._known = state
+        if self.opened and not state.to_prove:
+            self.before = None
+        self.state_known.emit(state)
 
     def _lost(self, worker: WorkerHandle, text: str) -> None:
         if worker is self._stuck:

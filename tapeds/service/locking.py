@@ -50,6 +50,10 @@ class LockTable:
         self._holders[path] = drive
         return lock
 
+    def adopt(self, lock: locks.Lock, drive: str) -> None:
+        """Know of ``lock``, which ``drive`` has had since a former process."""
+        self._holders[lock.path] = drive
+
     def give_back(self, held: locks.LockSet) -> None:
         """Release all of ``held``, the last one first."""
         for lock in held.locks:

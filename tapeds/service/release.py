@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """``tapedsd --release-all``: after a run that ended badly, give back the devices that it had open.
 
-No lock is taken.  Only drives whose open marker is left over are touched.
+No lock is taken.  Only drives whose open marker is left over are touched; of these not the ones
+whose lease waits for the next run, which releases them itself.
 """
 
 from __future__ import annotations
@@ -30,8 +31,13 @@ async def release_all(
 ) -> list[str]:
     """Release every drive that was left open; one line for each that could not be."""
     markers = records.open_markers(REAL, str(dirs.runtime))
+    kept, _ = await asyncio.to_thread(records.sessions(REAL, str(dirs.runtime)).all)
+    leased = {record.drive for record in kept.values()}
     failed = []
     for name in await asyncio.to_thread(markers.names):
+        if name in leased:
+            log.info("drive %s is left to its lease, which a restart keeps", name, extra={Field.DRIVE: name})
+            continue
         section = config.drives.get(name)
         if section is None:
             log.warning("drive %s was left open and is not configured any more", name)

@@ -44,6 +44,7 @@ class Session:
         self.expires = 0
         self.status_text = ""
         self.ending = False
+        self.kept = False                   # a restart keeps it: nothing can end it before
         self.changed: Signal[Session] = Signal()
         self.released: Signal[tuple[Session, str]] = Signal()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -78,9 +79,7 @@ class Session:
             raise errors.InvalidOption(f"{self} belongs to no connection and must expire; give a ttl")
         if ttl > LONGEST_TTL_SECONDS:
             raise errors.InvalidOption(f"ttl {ttl} is too long; the longest is {LONGEST_TTL_SECONDS} seconds")
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.stop_clock()
         if ttl:
             self._timer = asyncio.get_running_loop().call_later(ttl, self._expired)
         self.expires = int((self._clock() + ttl) * 1_000_000) if ttl else 0
@@ -110,18 +109,35 @@ class Session:
         self.status_text = text
         self.drive.retell()
 
-    def close(self) -> None:
-        """Stop the clock of a lease that has ended."""
+    def stop_clock(self) -> None:
+        """Let time not end it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def go_on(self, created: int, expires: int, status_text: str) -> None:
+        """Be the lease that was made at ``created``, with what is left of its time."""
+        self.created, self.expires, self.status_text = created, expires, status_text
+        if expires:
+            left = max(0.0, expires / 1_000_000 - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(left, self._expired)
+
+    def close(self) -> None:
+        """Stop the clock of a lease that has ended."""
+        self.stop_clock()
         if not self.gone.done():
             self.gone.set_result(None)
 
     def _expired(self) -> None:
         self._expiry = asyncio.get_running_loop().create_task(self.drive.end_session(self, "expired"))
 
+    def check_not_kept(self) -> None:
+        """Raises Busy while a restart keeps it."""
+        if self.kept:
+            raise errors.Busy(f"{self} is kept, the daemon is restarting; try again in a moment")
+
     def _check_alive(self) -> None:
+        self.check_not_kept()
         if self.ending:
             raise errors.InvalidState(f"{self} has ended; acquire the drive again")
 
@@ -138,8 +154,8 @@ class SessionBook:
         self.all: dict[int, Session] = {}
         self.added: Signal[Session] = Signal()
         self.removed: Signal[Session] = Signal()
+        self.last = 0                       # no lease has had a number above this one
         self._clock = clock
-        self._last = 0
 
     def check_limit(self, owner: Caller) -> None:
         """Raise LimitsExceeded when the user of ``owner`` has as many leases as a user may have."""
@@ -150,13 +166,18 @@ class SessionBook:
     def open(self, drive: DriveUnit, owner: Caller, *, binding: str, ttl: int, reason: str) -> Session:
         """A new lease of ``owner`` on ``drive``.  Raises LimitsExceeded, InvalidOption."""
         self.check_limit(owner)
-        self._last += 1
-        session = Session(self._last, drive, owner, binding=binding, reason=reason, clock=self._clock)
+        self.last += 1
+        session = Session(self.last, drive, owner, binding=binding, reason=reason, clock=self._clock)
         if ttl:
             session.renew(owner, ttl)
+        self.enter(session)
+        return session
+
+    def enter(self, session: Session) -> None:
+        """Have ``session`` in the book."""
+        self.last = max(self.last, session.id)
         self.all[session.id] = session
         self.added.emit(session)
-        return session
 
     def strike(self, session: Session, cause: str) -> None:
         """``session`` has ended by ``cause``: tell it and forget it."""

@@ -59,6 +59,7 @@ class Shared:
         self.locks = LockTable(dirs.lock, self.timings)
         self.texts = StateText(fs, str(dirs.runtime / "drives"))
         self.markers = records.open_markers(fs, str(dirs.runtime))
+        self.session_records = records.sessions(fs, str(dirs.runtime))
         self.intents = records.intents(fs, str(dirs.state))
         self.last_labels = records.last_labels(fs, str(dirs.state))
         self.labels: dict[str, str] = {}    # media uuid -> label text, of every label seen

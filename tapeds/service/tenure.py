@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from tapeds.service.leases import Hold
 from tapeds.service.sessions import Session
 from tapeds.service.shared import Shared
 from tapeds.service.view import DriveView
+from tapeds.state.locks import Lock
 from tapeds.worker.messages import DeviceSpec, DeviceState
 
 TELL_SECONDS = 0.02
@@ -166,20 +167,23 @@ class Tenure(DriveView):
             return hold
 
     async def visit(self) -> None:
-        """Open and release the device, if nobody has it: whatever was left over is mended by that.
+        """Open and release the device, if nobody has it open: whatever was left over is mended by that.
 
         Raises Locked, and what opening finds.
         """
         async with self.turn:
-            if self.lease.hold is not None:
+            kept = self.handle.before is not None
+            if self.lease.hold is not None and not kept:
                 return                       # whoever has it has opened it, or is about to
             try:
-                await self.handle.lock(0.0)
+                if not kept:
+                    await self.handle.lock(0.0)
                 await self.open()
             finally:
                 await self.close()
-                self.handle.unlock()
-                self.rested()
+                if not kept:
+                    self.handle.unlock()
+                    self.rested()
 
     async def leave(self, hold: Hold) -> None:
         """Undo `enter`: what was taken for this job alone is given back; a lease keeps its own."""
@@ -250,6 +254,7 @@ class Tenure(DriveView):
 
     async def end_session(self, session: Session, cause: str, *, breaker: Caller | None = None) -> None:
         """End ``session`` and what it does; returns when the drive is released and the next one's."""
+        session.check_not_kept()
         if session.ending:
             await asyncio.shield(session.gone)
             return
@@ -278,6 +283,21 @@ class Tenure(DriveView):
             self.handle.unlock()
             self.shared.sessions.strike(session, cause)
             self._drop(hold)
+
+    async def suspend(self, session: Session) -> None:
+        """Release the device of ``session``, which keeps drive and locks."""
+        async with self.turn:
+            hold = self.lease.hold
+            if hold is not None and hold.session is session:
+                await self.close()
+                await self.tell(session.text())
+
+    def resume(self, session: Session, held: Sequence[Lock], before: DeviceState) -> None:
+        """Be leased by ``session``, which a restart has kept; its first use opens the device again."""
+        owner = Caller(session.owner, session.owner_uid, session.owner_pid)
+        self.lease.take(Hold(owner, "acquire", session))
+        self.handle.resume(held, before)
+        self.retell()
 
     def stop_job(self, job: Job, error: str, text: str) -> None:
         """Let ``job`` end early if it can; one that cannot be stopped, or is being, just ends."""

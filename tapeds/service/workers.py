@@ -147,9 +147,12 @@ class WorkerHandle:
         except ValueError as exc:
             raise errors.InvalidOption(f"what is asked of {self.name} is too long: {exc}") from exc
 
-    async def open(self, spec: m.DeviceSpec) -> Json:
-        """Have the device opened; ``recovered`` in the answer says what was left over and mended."""
-        return await self._call(OPEN, "open", m.Open(spec)).result()
+    async def open(self, spec: m.DeviceSpec, before: m.DeviceState | None = None) -> Json:
+        """Have the device opened; ``recovered`` in the answer says what was left over and mended.
+
+        ``before``: what an interrupted lease knew of it, which is to be proved.
+        """
+        return await self._call(OPEN, "open", m.Open(spec, before)).result()
 
     def request(
         self,

@@ -108,6 +108,21 @@ def try_lock(path: str) -> Lock | None:
     raise errors.Io(f"lock file {path} is removed again and again; find out by whom")
 
 
+def adopt(path: str, fd: int) -> Lock | None:
+    """The lock of ``path`` on ``fd``, which a former process has held; None, and ``fd`` closed, if it is not.
+
+    Raises Io; then ``fd`` is closed too.
+    """
+    try:
+        if _is_still(path, fd) and _flock(fd, path, fcntl.LOCK_EX):
+            return Lock(path, fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
 def try_all(paths: Iterable[str]) -> LockSet | str:
     """The locks of all ``paths``, taken in that order; or the first path that somebody else has.
 

@@ -21,6 +21,7 @@ INTENTS = "drives"        # in the state directory
 LABELS = "labels"         # in the state directory
 OPEN = "open"             # in the runtime directory
 SESSIONS = "sessions"     # in the runtime directory
+LAST_SESSION = "last-session"  # in the runtime directory itself
 
 
 def _kebab(field: str) -> str:
@@ -73,10 +74,21 @@ class OpenMarker(Record):
 
 
 class SessionRecord(Record):
-    """A lease that a restart keeps; times in µs since the epoch, ``expires`` 0 for never."""
+    """A lease that a restart keeps; times in µs since the epoch, ``expires`` 0 for never.
+
+    What the device was: its ``path``, its lock files, its identity, and the tape in it, as far as
+    its label was read.
+    """
 
     id: int
     drive: str
+    path: str = ""                # as configured
+    locks: list[str] = []
+    serial: str = ""
+    loaded: bool = False
+    label_known: bool = False
+    label_text: str = ""          # of the label, or of the cartridge where that was not read
+    media_uuid: str = ""
     owner: str                    # unique name on the bus
     owner_uid: int
     owner_pid: int = 0
@@ -85,6 +97,12 @@ class SessionRecord(Record):
     created: int = 0
     expires: int = 0
     status_text: str = ""
+
+
+class LastSession(Record):
+    """No lease has had a number above this one."""
+
+    number: int
 
 
 R = TypeVar("R", bound=Record)
@@ -175,3 +193,8 @@ def open_markers(fs: FileSystem, runtime_directory: str) -> Records[OpenMarker]:
 def sessions(fs: FileSystem, runtime_directory: str) -> Records[SessionRecord]:
     """The leases that a restart keeps, by number."""
     return Records(fs, os.path.join(runtime_directory, SESSIONS), SessionRecord)
+
+
+def last_session(fs: FileSystem, runtime_directory: str) -> Records[LastSession]:
+    """The number of the newest lease, as the record `LAST_SESSION`."""
+    return Records(fs, runtime_directory, LastSession)

@@ -28,6 +28,7 @@ class Knowledge:
     ``labels`` is None while no label has been read since the cartridge came or since an error.
     ``foreign`` says why the tape has no label although it holds data; "" otherwise.
     ``position`` is None while it is not proved.
+    ``before`` is what was known in a lease that was interrupted, until the tape is proved to be that one.
     """
 
     def __init__(self, spec: DeviceSpec, drive: Drive) -> None:
@@ -36,6 +37,7 @@ class Knowledge:
         self.position: Position | None = None
         self.durable = Position(0, 0)
         self.in_file = False
+        self.before: DeviceState | None = None  # what the tape has to be proved to be
         self._spec = spec
         self._drive = drive
         self._status: DriveStatus | None = None
@@ -98,11 +100,12 @@ class Knowledge:
     def new_cartridge(self) -> None:
         """Another cartridge, or none, is in the drive."""
         self.labels, self.foreign, self.identity, self.position = None, "", None, None
+        self.before = None
         self.durable, self._written_to, self.in_file = Position(0, 0), 0, False
 
     def learn(self, labels: Labels, foreign: str = "") -> None:
         """The labels were read or written."""
-        self.labels, self.foreign = labels, foreign
+        self.labels, self.foreign, self.before = labels, foreign, None
         self.identity = self.media_uuid
 
     def learn_foreign(self, reason: str) -> None:
@@ -160,6 +163,7 @@ class Knowledge:
             remaining_bytes=(status.remaining_bytes or 0) if status else 0,
             block_size=status.block_size if status else 0,
             in_file=self.in_file,
+            to_prove=self.before is not None,
         )
 
     def _media_state(self) -> str:

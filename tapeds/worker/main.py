@@ -13,7 +13,7 @@ import tapeds
 from tapeds.errors import Failed, Internal, InvalidState, TapeError
 from tapeds.filesystem import REAL, FileSystem
 from tapeds.names import Field
-from tapeds.worker import messages, operations, recovery
+from tapeds.worker import messages, operations, proof, recovery
 from tapeds.worker.arguments import Arguments
 from tapeds.worker.control import Control, refusal_of
 from tapeds.worker.lease import Lease
@@ -121,8 +121,8 @@ class Worker:
             case Request() as request:
                 self._do(request, packet)
                 return
-            case Open(device=spec) if self.lease is None:
-                self._open(spec)
+            case Open(device=spec, before=before) if self.lease is None:
+                self._open(spec, before)
             case Release():
                 self._link.send(Released(self._release()))
             case Ask():
@@ -132,12 +132,13 @@ class Worker:
                     self._link.send(answer)
         packet.close_descriptors()
 
-    def _open(self, spec: DeviceSpec) -> None:
+    def _open(self, spec: DeviceSpec, before: DeviceState | None) -> None:
         control = Control(self._link, 0)
         self._running = 0
         try:
             lease = Lease(spec, self._fs)
             try:
+                proof.same_device(lease, before)
                 lease.knowledge.look()
             except TapeError:
                 lease.drive.close()
@@ -148,6 +149,7 @@ class Worker:
         self.lease = lease
         control.knowledge = lease.knowledge
         recovered = _recover(lease, control)
+        proof.ask_for(lease, before)
         self._reply(Result(0, {"recovered": recovered} if recovered else {}, self._state()))
         self._release_if_asked(control)
 
@@ -164,6 +166,7 @@ class Worker:
         reply: Message
         try:
             arguments = Arguments(request.arguments, packet.descriptors)
+            proof.demand(lease, request.operation)
             data = operations.perform(request.operation, lease, arguments, control)
             reply = Result(request.id, data, lease.knowledge.state())
         except TapeError as error:

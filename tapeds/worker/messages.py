@@ -55,6 +55,7 @@ class DeviceState:
     remaining_bytes: int = 0
     block_size: int = 0
     in_file: bool = False                    # a file is being written and is not closed
+    to_prove: bool = False                   # not proved yet to be what `Open.before` says
 
 
 # --- from the bus process -----------------------------------------------------------------------
@@ -70,9 +71,14 @@ class Hello:
 
 @dataclass(frozen=True)
 class Open:
-    """Open the device.  Answered by `Result` or `Failure` with id 0."""
+    """Open the device.  Answered by `Result` or `Failure` with id 0.
+
+    ``before`` is what was known of it in a lease that was interrupted: it has to be the same device
+    with the same tape in it.
+    """
 
     device: DeviceSpec
+    before: DeviceState | None = None
 
 
 @dataclass(frozen=True)
@@ -257,8 +263,9 @@ def decode(packet: bytes) -> Message:
         kind = value.pop("type")
         if isinstance(value.get("device"), dict):
             value["device"] = _build(DeviceSpec, value["device"])
-        if isinstance(value.get("state"), dict):
-            value["state"] = _build(DeviceState, value["state"])
+        for key in ("state", "before"):
+            if isinstance(value.get(key), dict):
+                value[key] = _build(DeviceState, value[key])
         message: Message = _build(_TYPES[kind], value)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as exc:
         raise ValueError(f"not a message: {packet[:80]!r}") from exc
