@@ -59,7 +59,7 @@ async def test_directories_are_made_and_drives_are_looked_for(house, tmp_path) -
     async with house.running() as service:
         assert [drive.present for drive in service.drives.values()] == [True, False]
         assert [drive.state for drive in service.drives.values()] == ["idle", "absent"]
-        assert sorted(os.listdir(house.dirs.runtime)) == ["drives", "open"]
+        assert sorted(os.listdir(house.dirs.runtime)) == ["drives", "last-session.json", "open"]
         assert sorted(os.listdir(house.dirs.state)) == ["drives", "labels"]
         assert house.dirs.lock.stat().st_mode & 0o777 == 0o770
         assert all(drive.handle.worker_pid == 0 for drive in service.drives.values())
