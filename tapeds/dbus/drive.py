@@ -71,7 +71,7 @@ class DriveFace(Face):
 
     async def Acquire(self, call: Call, options: Options) -> str:
         """Take a lease of the drive, waiting in order of arrival."""
-        return (await self._unit.acquire(call.caller, **options)).path
+        return (await self._unit.acquire(call.caller, session=call.session, **options)).path
 
     async def GetStatus(self, call: Call, options: Options) -> Wire:
         """What is known of drive and medium; never waits."""

@@ -24,7 +24,7 @@ from tapeds.service.operations import Row
 from tapeds.service.sessions import LONGEST_TTL_SECONDS, Session
 from tapeds.service.shared import Shared
 from tapeds.service.tenure import Tenure
-from tapeds.worker.messages import DeviceSpec, Progress
+from tapeds.worker.messages import DeviceSpec, DeviceState, Progress
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,11 @@ class DriveUnit(Tenure):
         self.request: requests.MediaRequest | None = None
         self.answer = queries.Answer()       # the last status
         self.elements_seen: Signal[list[dict[str, Any]]] = Signal()
+
+    def learn(self, state: DeviceState) -> None:
+        """Show what the worker knows."""
+        self.answer.hear(state)
+        super().learn(state)
 
     def reconfigure(self, spec: DeviceSpec) -> None:
         """Be the drive of ``spec`` from now on, of which nothing is known yet; only while idle."""
@@ -109,13 +114,21 @@ class DriveUnit(Tenure):
         return await queries.current_file_number(self, caller, session)
 
     async def acquire(
-        self, caller: Caller, *, bind: str = "client", ttl: int = 0, timeout: int = 10, reason: str = ""
+        self,
+        caller: Caller,
+        *,
+        bind: str = "client",
+        ttl: int = 0,
+        timeout: int = 10,
+        reason: str = "",
+        session: str = "",
     ) -> Session:
         """A lease of the drive, as soon as everybody before has had it.
 
         ``ttl`` and ``timeout`` are seconds, ``ttl`` 0 is for ever.  ``bind`` "none" binds it to the
-        user alone and needs a ``ttl``.  Raises Locked, AlreadyAcquired, LimitsExceeded,
-        InvalidOption, ClientGone, and what opening the device finds.
+        user alone and needs a ``ttl``.  Whoever acts under ``session`` has the drive already and
+        would wait for itself.  Raises Locked, AlreadyAcquired, LimitsExceeded, InvalidState for a
+        ``session`` that is none, InvalidOption, ClientGone, and what opening the device finds.
         """
         if bind not in ("client", "none"):
             raise errors.InvalidOption(f"bind is client or none, not {bind!r}")
@@ -123,21 +136,22 @@ class DriveUnit(Tenure):
             raise errors.InvalidOption(f"ttl {ttl} is too long; the longest is {LONGEST_TTL_SECONDS} seconds")
         if bind == "none" and not ttl:
             raise errors.InvalidOption("bind=none needs a ttl in seconds: no connection ends such a lease")
-        held = self.session
-        if held is not None and held.owner == caller.name and not held.ending:
-            raise errors.AlreadyAcquired(f"this connection has drive {self.name} already, by {held.path}")
+        held = self.lease.tenant(caller, session) if session else self.session
+        if held is not None and (session or held.owner == caller.name) and not held.ending:
+            who = "whoever passes it" if session else "this connection"
+            raise errors.AlreadyAcquired(f"{who} has drive {self.name} already, by {held.path}; use that")
         hold = Hold(caller, "acquire")
         seconds = None if timeout == names.FOR_EVER else float(timeout)
         async with self._entering(caller, hold, seconds):
-            session = self.shared.sessions.open(self, caller, binding=bind, ttl=ttl, reason=reason)
-            hold.session = session
+            lease = self.shared.sessions.open(self, caller, binding=bind, ttl=ttl, reason=reason)
+            hold.session = lease
             try:
                 await self.tell()
             except asyncio.CancelledError:
-                self.shared.sessions.strike(session, "client-vanished")
+                self.shared.sessions.strike(lease, "client-vanished")
                 raise
         self.changed.emit(self)
-        return session
+        return lease
 
     # --- the job --------------------------------------------------------------------------------
 

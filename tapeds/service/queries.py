@@ -15,6 +15,7 @@ from tapeds.jobs.caller import Caller
 from tapeds.jobs.job import Result
 from tapeds.service.leases import Hold
 from tapeds.state.records import LastLabel
+from tapeds.worker.messages import DeviceState
 
 if TYPE_CHECKING:
     from tapeds.service.drives import DriveUnit
@@ -23,16 +24,28 @@ _POSITION = ("file-number", "block-number")
 
 
 class Answer:
-    """The last status and when it was asked for."""
+    """The last status and when it was asked for; before the first, what the worker tells with everything."""
 
     def __init__(self) -> None:
         self.data: Result = {}
         self.time: float | None = None
+        self._asked = False
 
     def keep(self, data: Result) -> None:
         """Remember ``data`` as the newest."""
         self.data = dict(data)
         self.time = asyncio.get_running_loop().time()
+        self._asked = True
+
+    def hear(self, state: DeviceState) -> None:
+        """The worker's last word, which counts as long as it was not asked for more."""
+        if self._asked or not state.vendor:
+            return
+        self.keep({"vendor": state.vendor, "product": state.model, "revision": state.revision})
+        self.data["blocksize"] = state.block_size
+        if state.media.get("write-protected"):
+            self.data["write-protect"] = True
+        self._asked = False
 
     def age_ms(self) -> int | None:
         """Milliseconds since then; None when nothing is known."""

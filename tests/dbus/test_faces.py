@@ -151,7 +151,7 @@ def test_acquire_gives_the_options_to_the_service_and_the_lease_to_the_caller(pl
         given = {"bind": v("s", "none"), "ttl": v("t", 60), "reason": v("s", "nightly")}
         assert await scene.drive("Acquire", "a{sv}", given) == [names.session_path(1)]
         assert scene.service.drives["lto0"].calls == [
-            ("acquire", {"bind": "none", "ttl": 60, "reason": "nightly", "timeout": 10})
+            ("acquire", {"bind": "none", "ttl": 60, "reason": "nightly", "timeout": 10, "session": ""})
         ]
         assert await scene.get(LTO0, names.DRIVE, "Session") == names.session_path(1)
 

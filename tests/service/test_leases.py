@@ -290,3 +290,16 @@ async def test_a_status_text_is_one_short_line_of_the_owner(house) -> None:
             session.set_status_text(house.bert, "mine")
         session.set_status_text(house.anna, "")
         await house.until(lambda: house.state_text() == "nightly")
+
+
+async def test_whoever_acts_under_a_lease_does_not_wait_for_itself(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        session = await drive.acquire(house.anna)
+        with pytest.raises(errors.AlreadyAcquired, match="has drive vt0 already, by /org/tapeds1/sessions/1"):
+            await drive.acquire(house.anna2, session=session.path)
+        with pytest.raises(errors.Locked):
+            await drive.acquire(house.bert, session=session.path)
+        with pytest.raises(errors.InvalidState, match="is no lease on drive vt0"):
+            await drive.acquire(house.anna2, session="/org/tapeds1/sessions/9")
+        await session.release(house.anna)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -48,29 +49,44 @@ async def test_during_a_job_the_last_knowledge_is_told_with_its_age_and_the_job(
 
 
 async def test_the_owner_of_a_lease_asks_anew_and_others_hear_what_was_known(house) -> None:
-    command = house.scripted(status=[{"answer": {"vendor": "ACME"}}])
+    command = house.scripted(status=[{"answer": {"vendor": "LATER"}}])
     async with house.running(worker_command=command) as service:
         drive = service.drives["vt0"]
         session = await drive.acquire(house.anna)
-        assert await drive.status(house.bert) == {}
-        assert (await drive.status(house.anna2, session.path))["vendor"] == "ACME"
-        assert (await drive.status(house.bert))["vendor"] == "ACME"
+        assert (await drive.status(house.bert))["product"] == "PAPER"      # told when it was opened
+        assert (await drive.status(house.anna2, session.path))["vendor"] == "LATER"
+        assert (await drive.status(house.bert))["vendor"] == "LATER"
         assert (drive.lock_holder(), drive.handle.opened) == ("session", True)
 
 
 async def test_it_never_waits_for_a_drive_that_is_slow(house) -> None:
     go = house.base / "go"
-    command = house.scripted(status=[{"until": str(go)}, {"answer": {"vendor": "ACME"}}])
+    command = house.scripted(status=[{"until": str(go)}, {"answer": {"vendor": "LATER"}}])
     async with house.running(house.quick(query=0.2), worker_command=command) as service:
         drive = service.drives["vt0"]
         async with asyncio.timeout(10):
-            assert await drive.status(house.anna) == {}
+            assert (await drive.status(house.anna)).get("vendor") != "LATER"
         starting = asyncio.create_task(drive.start(house.bert, Operation.SYNC, {}))
         await asyncio.sleep(0.1)
         assert not starting.done()
         go.touch()
         await (await starting).wait()
-        assert (await drive.status(house.anna))["vendor"] == "ACME"
+        assert (await drive.status(house.anna))["vendor"] == "LATER"
+
+
+async def test_a_job_on_a_drive_that_nobody_asked_before_tells_what_the_worker_knows(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        await house.label(service)
+        job, fd = await drive.start_write(house.anna, {})
+        await house.until(lambda: drive.file_number == 2)
+        status = await drive.status(house.bert)
+        assert (status["vendor"], status["product"], status["blocksize"]) == ("tapeds", "virtual", 262144)
+        assert (status["file-number"], status["job"]) == (2, names.job_path(job.id))
+        assert status["age-ms"] < 60_000
+        os.close(fd)
+        await job.abort()
+        await job.ended()
 
 
 async def test_a_question_does_not_turn_a_job_away(house) -> None:
