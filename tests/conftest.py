@@ -31,6 +31,7 @@ PROGRAMS = (
     "zsh",
     "man",
     "journalctl",
+    "sg_inq",
 )
 FACILITIES: dict[str, Callable[[], bool]] = {
     "root": lambda: os.geteuid() == 0,
