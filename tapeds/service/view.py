@@ -144,6 +144,9 @@ class DriveView:
             return
         self.present = present
         self.device = self.configured_path if present else ""
+        if not present:
+            self.media_state, self.media, self.position_known = "unknown", {}, False
+            self.capacity_bytes = self.remaining_bytes = 0
         message = MessageId.DRIVE_PRESENT if present else MessageId.DRIVE_ABSENT
         log.log(
             logging.INFO if present else logging.WARNING,

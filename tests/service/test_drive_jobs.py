@@ -280,6 +280,7 @@ async def test_a_directory_that_goes_away_in_mid_write_makes_the_drive_absent_an
         with pytest.raises(errors.DeviceGone, match="is gone; bring it back and try again"):
             await job.wait()
         assert (drive.present, drive.state, drive.status_text) == (False, "absent", "")
+        assert (drive.media_state, drive.media, drive.position_known) == ("unknown", {}, False)
         (house.base / "away").rename(house.base / "vt0")
         assert (await house.write(drive, b"hello"))["complete"]
 
