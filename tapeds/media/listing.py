@@ -57,7 +57,7 @@ def list_files(drive: Drive, first: int, count: int, control: Control) -> tuple[
         if entry is None:
             return entries, False
         entries.append(entry)
-        control.report(len(entries), count, file=number)
+        control.report(0, file=number, message=f"file {number}")
     return entries, _read(drive, buffer) is not Mark.END_OF_DATA
 
 
