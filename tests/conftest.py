@@ -55,6 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their length: what is in them may be random, and the name has to stay the same."""
+    return f"{argname}-of-{len(val)}-bytes" if isinstance(val, bytes | bytearray) and len(val) > 16 else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     names = [name for mark in item.iter_markers("requires") for name in mark.args]
