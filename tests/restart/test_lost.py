@@ -191,6 +191,7 @@ def test_another_program_has_its_lock(daemon: Daemon, manager: ServiceManager) -
         assert f"its lock did not come back, and another program has taken {path}" in daemon.log()
         assert await client.of_drive("vt0", "Session", "LockHolder") == ("/", "external")
         taken[0].release()
+        await client.wait(await client.drive("vt0", "Rewind"))     # the text was not ours to empty
         await works(client, "vt0", daemon)
 
     restarted(daemon, manager, meanwhile, then)

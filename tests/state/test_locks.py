@@ -383,3 +383,38 @@ def test_a_lock_of_somebody_else_is_external() -> None:
     error = locks.locked("drive vt0")
     assert str(error) == "drive vt0 is locked by another program (external); wait for it or end it"
     assert error.data == {}
+
+
+# --- from a former process ------------------------------------------------------------------------
+
+
+def test_a_lock_of_a_former_process_is_taken_over_and_never_free(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    former = taken(path)
+    fd = os.dup(former.fileno())
+    former.release()
+    assert locks.probe(str(path))
+    with locks.adopt(str(path), fd) as lock:
+        assert lock.fileno() == fd
+        assert locks.try_lock(str(path)) is None
+    assert not locks.probe(str(path))
+
+
+@pytest.mark.parametrize("why", ["another file", "removed", "locked by another", "missing"])
+def test_a_descriptor_that_is_not_the_lock_is_closed(tmp_path: Path, why: str) -> None:
+    path, other = tmp_path / "a", tmp_path / "b"
+    before = descriptors()
+    with taken(other if why == "another file" else path) as lock:
+        fd = os.dup(lock.fileno())
+        if why == "removed":
+            path.rename(other)
+            path.touch()
+        elif why == "locked by another":
+            os.close(fd)
+            fd = os.open(path, os.O_RDONLY)
+        elif why == "missing":
+            path.unlink()
+        else:
+            path.touch()
+        assert locks.adopt(str(path), fd) is None
+    assert descriptors() == before

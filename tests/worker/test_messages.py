@@ -38,6 +38,7 @@ STATE = DeviceState(serial="1:2", loaded=True, media={"label-text": "TEST01L8"},
 EVERY: list[Message] = [
     Hello("1.0"),
     Open(DeviceSpec("virtual", "lto0", "/tapes", 4096, "/state/lto0.json", {"max-size": 5})),
+    Open(DeviceSpec("virtual", "lto0", "/tapes", 4096, "/state/lto0.json"), DeviceState(serial="1:2")),
     Request(7, "write-file", {"name": "naïve", "size": 2**64 - 1}),
     Cancel(7, "ClientGone", "gone"),
     Commit(7, 12, "ab" * 32),
