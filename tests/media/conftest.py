@@ -111,6 +111,7 @@ class FakeDrive:
         if not blocks:
             return 0, 0
         if len(blocks[-1]) > len(buffer):
+            self._at = Position(file, len(blocks))
             raise BlockTooLarge(f"a block of {len(blocks[-1])} bytes")
         buffer[: len(blocks[-1])] = blocks[-1]
         return len(blocks[-1]), len(blocks) - 1

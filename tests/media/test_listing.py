@@ -75,6 +75,15 @@ def test_a_file_that_breaks_the_rules_is_not_complete(make_drive, control, block
     assert entries == [entry, FileEntry(1, Kind.UNKNOWN, "", 9, True)]
 
 
+def test_a_file_of_ours_with_a_broken_end_is_listed_by_what_stands_before_it(make_drive, control, blocks_of):
+    header = FileHeader("home").pack()
+    blocks = blocks_of(header + bytes(2 * PAYLOAD))
+    for kept in (0, 2):
+        drive = make_drive([[*blocks[:1], *blocks[1:kept], b"broken"]])
+        size = len(drive.tape[0].blocks[:-1]) * PAYLOAD - len(header)
+        assert list_files(drive, 0, 10, control)[0] == [FileEntry(0, Kind.FILE, "home", size, False)]
+
+
 def test_an_incomplete_file_is_listed_as_not_complete(make_drive, control, blocks_of):
     drive = make_drive([blocks_of(FileHeader("home").pack() + b"abc", incomplete=True)])
     assert list_files(drive, 0, 10, control)[0] == [FileEntry(0, Kind.FILE, "home", 3, False)]

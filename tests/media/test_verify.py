@@ -13,7 +13,8 @@ from tapeds.media.header import BLOCK, PAYLOAD, FileHeader
 from tapeds.media.verify import Fault, Verified, verify_file, verify_tape
 
 
-def test_the_golden_tape_is_good(golden_tape, control):
+def test_the_golden_tape_is_good_wherever_the_head_stands(golden_tape, control):
+    golden_tape.locate_file(3)
     assert verify_tape(golden_tape, control) == Verified(5, 170 + 157 + 570241 + 675 + 483, 0, None)
 
 
