@@ -31,8 +31,13 @@ def run(world: World, table: Table) -> None:
     def read() -> float:
         return counted("read", "read", "one", "2")
 
+    bare: dict[bool, list[float]] = {False: [], True: []}
+
     def reference(command: list[str], *, reading: bool) -> float:
-        return world.by_reference(command, reading=reading) / GB
+        rate = world.by_reference(command, reading=reading) / GB
+        if command is BARE:
+            bare[reading].append(world.reference_cpu[-1])
+        return rate
 
     pairs(
         table,
@@ -50,8 +55,11 @@ def run(world: World, table: Table) -> None:
         {"dd": lambda: reference(DD, reading=True), "bare pump": lambda: reference(BARE, reading=True)},
         GOALS,
     )
-    for kind in ("write", "read"):
-        values = costs[kind]
+    for kind, reading in (("write", False), ("read", True)):
+        values, theirs = costs[kind], bare[reading]
+        table.add(
+            Row(f"CPU of the bare pump, {kind}", statistics.median(theirs), "s/GB", min(theirs), max(theirs))
+        )
         table.add(
             at_most(
                 f"CPU of daemon and worker, {kind}",

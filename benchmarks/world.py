@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 DRIVES = ("one", "two", "many")
 RING = 64 << 20
 BARE = [sys.executable, "-S", "-E", str(Path(__file__).parent / "bare.py")]
-Processes = tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
+Process = subprocess.Popen[bytes]
+Processes = tuple[Process, Process]
 ENDLESS = [sys.executable, "-S", "-E", str(Path(__file__).parent / "endless.py")]
 
 
@@ -30,6 +31,7 @@ class World:
         self.folder, self.count, self.quick = folder, count, quick
         self.files = 1000 if quick else 10_000
         self._many: float | None = None
+        self.reference_cpu: list[float] = []  # CPU seconds per GB of every reference so far
         config = ""
         for name in DRIVES:
             (folder / name).mkdir()
@@ -99,11 +101,13 @@ class World:
             os.close(fd)
         return ours, other
 
-    @staticmethod
-    def end_reference(command: list[str], *processes: subprocess.Popen[bytes]) -> None:
-        """Wait for both."""
-        if any([process.wait() for process in processes]):
+    def end_reference(self, command: list[str], ours: Process, other: Process) -> None:
+        """Wait for both, and note what ``command`` has cost."""
+        _, status, usage = os.wait4(ours.pid, 0)
+        ours.returncode = os.waitstatus_to_exitcode(status)
+        if ours.returncode or other.wait():
             raise SystemExit(f"{command[0]} failed")
+        self.reference_cpu.append((usage.ru_utime + usage.ru_stime) / (self.count / 1e9))
 
     def many_files(self) -> float:
         """Ten thousand small files on the drive ``many``; seconds they took."""
