@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tapeds import names
@@ -37,6 +37,7 @@ class Option:
     choices: tuple[str, ...] = ()
     length: tuple[int, int] | None = None
     pattern: re.Pattern[str] | None = None
+    remedy: str = ""                       # of a value that the pattern does not take
 
     def complaint(self, value: Any) -> str:
         """What is wrong with ``value``, "" if nothing."""
@@ -47,15 +48,20 @@ class Option:
             wanted = str(low) if low == high else f"{low} to {high}"
             return f"must be {wanted} {'bytes' if self.type == 'ay' else 'characters'} long, not {len(value)}"
         if self.pattern is not None and not self.pattern.fullmatch(value):
-            return f"cannot be {value!r}"
+            return f"cannot be {value!r}; {self.remedy}"
         return ""
 
 
 _STANDARD = {NO_INTERACTION: Option("b", False)}
 _LEASED = {**_STANDARD, SESSION: Option("o", names.NO_PATH)}
-_UUID_TEXT = Option("s", pattern=_UUID)
-_LABEL_TEXT = Option("s", length=(2, 32), pattern=_SAFE_ID)
-_POOL = Option("s", length=(2, 32), pattern=_SAFE_ID)
+_UUID_TEXT = Option("s", pattern=_UUID, remedy="give 32 hex digits, with hyphens or without")
+_LABEL_TEXT = Option(
+    "s",
+    length=(2, 32),
+    pattern=_SAFE_ID,
+    remedy="give letters, digits, '.', '_' and '-', beginning with a letter, digit or '_'",
+)
+_POOL = _LABEL_TEXT
 _SHA256 = Option("ay", length=(32, 32))
 _DIGEST = Option("s", "none", choices=("none", "sha256"))
 _READ = {
@@ -146,14 +152,14 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, Option]] = {
 
 ARGUMENTS: Mapping[tuple[str, str, str], Mapping[str, Option]] = {
     (names.DRIVE, "LabelTape", "label"): {
-        "label-text": Option("s", required=True, length=(2, 32), pattern=_SAFE_ID),
+        "label-text": replace(_LABEL_TEXT, required=True),
         "uuid": _UUID_TEXT,
         "ctime": Option("x"),
         "pool": _POOL,
     },
     (names.DRIVE, "WriteMediaSetLabel", "label"): {
         "uuid": _UUID_TEXT,
-        "pool": Option("s", required=True, length=(2, 32), pattern=_SAFE_ID),
+        "pool": replace(_POOL, required=True),
         "seq-nr": Option("t", 0),
         "ctime": Option("x"),
     },

@@ -66,7 +66,7 @@ def test_a_wrong_type_is_an_error_that_names_both() -> None:
         ("WriteFile", {"header": ("ay", bytes(65537))}, "must be 0 to 65536 bytes long, not 65537"),
         ("WriteFile", {"format": ("s", "tar")}, "must be stream or raw, not 'tar'"),
         ("WriteFile", {"framing": ("s", "u16")}, "must be none or u32le, not 'u16'"),
-        ("WriteFile", {"expect_uuid": ("s", "TAPE01")}, "cannot be 'TAPE01'"),
+        ("WriteFile", {"expect_uuid": ("s", "TAPE01")}, "cannot be 'TAPE01'; give 32 hex digits"),
     ],
 )
 def test_an_impossible_value_is_an_error(member: str, given: dict[str, Any], complaint: str) -> None:
@@ -83,6 +83,11 @@ def test_a_label_needs_its_text() -> None:
 def test_a_label_text_is_a_safe_name_of_2_to_32_characters(text: str) -> None:
     with pytest.raises(InvalidOption):
         parse("LabelTape", "label", label_text=("s", text))
+
+
+def test_a_label_text_that_will_not_do_is_told_what_would() -> None:
+    with pytest.raises(InvalidOption, match="cannot be 'TAPE 01'; give letters, digits"):
+        parse("LabelTape", "label", label_text=("s", "TAPE 01"))
 
 
 def test_a_misspelt_key_of_a_label_is_an_error() -> None:
