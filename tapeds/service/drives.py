@@ -231,6 +231,7 @@ class DriveUnit(Tenure):
                 await self._look_at_elements()
             return finish(data) if finish is not None else data
         except errors.TapeError as exc:
+            transfers.tell_the_rest(job, exc)
             self.failed(exc)
             raise
         finally:

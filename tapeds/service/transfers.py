@@ -15,7 +15,7 @@ import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from tapeds import errors
+from tapeds import errors, names
 from tapeds.jobs.caller import Caller
 from tapeds.jobs.job import Job, TransferView
 from tapeds.media.header import BLOCK, FileHeader
@@ -148,6 +148,15 @@ def _check_format(request: dict[str, Any], drive: str, kind: str) -> None:
             raise errors.InvalidOption(
                 f"{key} is for format=raw, a stream has blocks of {BLOCK} bytes without framing; leave it out"
             )
+
+
+def tell_the_rest(job: Job, error: errors.TapeError) -> None:
+    """What a worker that died or hangs did not tell of a write that had begun: nothing of it is proved."""
+    transfer = job.transfer
+    if transfer is None or transfer.direction != "write" or transfer.file_number == names.UNKNOWN:
+        return
+    facts = {"file": transfer.file_number, "bytes": job.bytes_done, "complete": False}
+    error.data = {**facts, "early-warning": transfer.early_warning, "bytes-on-tape": 0, **error.data}
 
 
 def pipe() -> tuple[int, int]:

@@ -285,3 +285,26 @@ async def test_a_file_is_begun_anew_on_the_cartridge_that_is_meant(house) -> Non
         await house.write(drive, b"old")
         written = await house.write(drive, b"new", file=2, expect_uuid=label["uuid"])
         assert (written["file"], written["files-removed"]) == (2, 1)
+
+
+async def test_of_a_write_whose_worker_died_it_is_told_that_nothing_is_proved(house) -> None:
+    command = house.scripted(write_file=[{"progress": [300_000, 0]}, {"sleep": 0.1}, {"die": 9}])
+    async with house.running(worker_command=command) as service:
+        job, fd = await service.drives["vt0"].start_write(house.anna, {})
+        job.transfer.file_number = 4
+        with pytest.raises(errors.DeviceFailed, match="was killed by signal 9"):
+            await job.wait()
+        os.close(fd)
+        assert job.result_data == {
+            "file": 4, "bytes": 300_000, "complete": False, "early-warning": False, "bytes-on-tape": 0,
+        }  # fmt: skip
+
+
+async def test_of_a_write_that_never_began_no_file_is_told(house) -> None:
+    command = house.scripted(write_file=[{"die": 9}])
+    async with house.running(worker_command=command) as service:
+        job, fd = await service.drives["vt0"].start_write(house.anna, {})
+        with pytest.raises(errors.DeviceFailed):
+            await job.wait()
+        os.close(fd)
+        assert job.result_data == {}
