@@ -25,7 +25,8 @@ RENEW_SECONDS = 20
 _AGAIN_SECONDS = 2
 
 # The lease may still be there: the service restarts, or is slow.
-_PASSING = {"NoReply", "Timeout", "TimedOut", "ServiceUnknown", "NameHasNoOwner"}
+# Cancelled and Busy: the service is being started anew, which a lease survives.
+_PASSING = {"NoReply", "Timeout", "TimedOut", "ServiceUnknown", "NameHasNoOwner", "Cancelled", "Busy"}
 
 
 @verb("lock", takes_command=True, short_help="Keep a drive while a command or a shell runs.")

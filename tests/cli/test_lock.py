@@ -149,9 +149,13 @@ def test_a_lease_of_60_seconds_is_renewed_every_20() -> None:
 
 def test_a_service_that_starts_anew_is_tried_again_soon() -> None:
     clock, keeper = renew(
-        "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NoReply", ""
+        "org.tapeds1.Error.Busy",
+        "org.tapeds1.Error.Cancelled",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.NoReply",
+        "",
     )
-    assert clock.slept == [20, 2, 2, 20]
+    assert clock.slept == [20, 2, 2, 2, 2, 20]
     assert keeper.lost == ""
 
 
