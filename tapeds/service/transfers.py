@@ -128,7 +128,7 @@ def check_order(request: dict[str, Any], *, drive: str, kind: str) -> None:
     if "file" in request and not (request.get("expect-uuid") or request.get("unlabelled")):
         raise errors.InvalidOption(
             f"file {request['file']} and all behind it would be destroyed;"
-            " give expect-uuid, the UUID of the cartridge that is meant, too"
+            " give expect-uuid, the UUID of the cartridge that is meant, or unlabelled where it has none"
         )
     if "header" in request:                            # as hex it would fill a packet
         request["header"] = base64.b64encode(bytes.fromhex(request["header"])).decode()

@@ -237,6 +237,15 @@ def test_only_the_tape_that_is_meant_is_written(peer: Peer) -> None:
     peer.write(DATA, expect_uuid=uuid)
 
 
+def test_a_labelled_tape_is_not_destroyed_on_the_word_that_it_has_no_label(peer: Peer) -> None:
+    uuid = peer.state.media["uuid"]
+    peer.write(DATA)
+    with pytest.raises(Refusal, match=f"InvalidState: .* is labelled.* give expect-uuid, here {uuid}"):
+        peer.write(DATA, file=2, unlabelled=True)
+    assert len(peer.ask("list-files")["files"]) == 3
+    assert peer.write(DATA, file=2, unlabelled=True, expect_uuid=uuid)["files-removed"] == 1
+
+
 def test_the_file_has_the_number_that_is_expected_or_is_not_written(peer: Peer) -> None:
     peer.write(DATA, expect_file=2)
     text = (

@@ -158,6 +158,11 @@ def _check_label_rules(lease: Lease, order: _Order) -> None:
             f"file {order.file} of {lease.tape} is a label; write it with LabelTape or WriteMediaSetLabel, "
             f"data from file {_FIRST_DATA_FILE} on"
         )
+    if order.file is not None and order.unlabelled and not order.expect_uuid:
+        raise InvalidState(
+            f"{lease.tape} is labelled, and file {order.file} would be destroyed on the word that it is not;"
+            f" give expect-uuid, here {labels.label.uuid}"
+        )
 
 
 def _place(lease: Lease, order: _Order) -> tuple[int, int]:
