@@ -97,7 +97,8 @@ class Field:
             case _Shape.RAW:
                 return number.to_bytes(width // 8, "big")
             case _Shape.ASCII:
-                return number.to_bytes(width // 8, "big").decode("ascii", "replace").rstrip(" \0")
+                data = number.to_bytes(width // 8, "big")
+                return bytes(byte if byte < 0x80 else 0x3F for byte in data).decode("ascii").rstrip(" \0")
             case _:
                 return self.kind(number)
 
@@ -197,7 +198,7 @@ def raw(offset: int, size: int | None = None, *, default: Any = _NO_DEFAULT) -> 
 
 
 def ascii(offset: int, size: int, *, default: Any = _NO_DEFAULT) -> Any:
-    """``size`` characters, without the blanks and NULs behind them."""
+    """``size`` characters, without the blanks and NULs behind them; "?" where there is no ASCII."""
     return Field(8 * offset, 8 * size, _Shape.ASCII, default=default)
 
 
