@@ -46,6 +46,7 @@ _TABLE = """
 00/1F Logical unit transitioning to another power condition
 00/20 Extended copy information available
 00/21 Atomic command aborted due to ACA
+00/22 Deferred microcode is pending
 01/00 No index/sector signal
 02/00 No seek complete
 03/00 Peripheral device write fault
@@ -352,6 +353,9 @@ _TABLE = """
 3B/01 Tape position error at beginning-of-medium
 3B/02 Tape position error at end-of-medium
 3B/08 Reposition error
+3B/09 Read past end of medium
+3B/0A Read past beginning of medium
+3B/0B Position past end of medium
 3B/0C Position past beginning of medium
 3B/0D Medium destination element full
 3B/0E Medium source element empty
@@ -368,6 +372,7 @@ _TABLE = """
 3B/1A Data transfer device removed
 3B/1B Data transfer device inserted
 3B/1C Too many logical objects on partition to support operation
+3B/20 Element static information changed
 3D/00 Invalid bits in IDENTIFY message
 3E/00 Logical unit has not self-configured yet
 3E/01 Logical unit failure

@@ -125,6 +125,7 @@ def test_every_decoder_survives_any_reply(data: bytes) -> None:
 
 
 @pytest.mark.system
+@pytest.mark.timeout(1800)
 @settings(max_examples=10_000, deadline=None)
 @given(REPLIES)
 def test_every_decoder_survives_ten_thousand_replies(data: bytes) -> None:
