@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 from typing import ClassVar
 
-from tapeds.layout import Field, Layout, bits, constant, u8
+from tapeds.layout import Field, Layout, OpenEnum, bits, constant, u8
 
 
 class Duration(enum.Enum):
@@ -23,7 +23,7 @@ class Duration(enum.Enum):
     ERASE = "erase"              # hours when long
 
 
-class Status(enum.IntEnum):
+class Status(OpenEnum):
     """How a device ends a command.  Ref: [SAM-6] 5.3."""
 
     GOOD = 0x00

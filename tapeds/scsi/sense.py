@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tapeds.layout import Layout, Malformed, announced, bit, bits, raw, s32, s64, u8, u16
 from tapeds.scsi import asc as texts
+from tapeds.scsi.command import Status
 
 
 class SenseKey(enum.IntEnum):
@@ -241,3 +242,12 @@ class CheckCondition(ScsiError):
     def __init__(self, sense: Sense, title: str = "") -> None:
         super().__init__(f"{title}: {sense}" if title else str(sense))
         self.sense = sense
+
+
+class UnexpectedStatus(ScsiError):
+    """A command ended with neither GOOD nor CHECK CONDITION: busy, queue full, reserved by another."""
+
+    def __init__(self, status: Status, title: str = "") -> None:
+        text = f"status {status:02X}h {status.name}"
+        super().__init__(f"{title}: {text}" if title else text)
+        self.status = status

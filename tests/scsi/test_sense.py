@@ -7,6 +7,7 @@ import pytest
 
 from support.lone import lone_flags_decode
 from tapeds.layout import Malformed
+from tapeds.scsi.command import Status
 from tapeds.scsi.sense import (
     CheckCondition,
     FieldPointer,
@@ -15,6 +16,7 @@ from tapeds.scsi.sense import (
     Sense,
     SenseKey,
     StreamDescriptor,
+    UnexpectedStatus,
 )
 
 
@@ -175,6 +177,13 @@ def test_check_condition_names_the_command() -> None:
     assert str(found) == "WRITE(6): DATA_PROTECT 27h/00h Write protected"
     assert found.sense.key is SenseKey.DATA_PROTECT
     assert str(CheckCondition(found.sense)) == "DATA_PROTECT 27h/00h Write protected"
+
+
+def test_another_status_is_told_with_its_name() -> None:
+    found = UnexpectedStatus(Status(0x18), "WRITE(6)")
+    assert str(found) == "WRITE(6): status 18h RESERVATION_CONFLICT"
+    assert found.status is Status.RESERVATION_CONFLICT
+    assert str(UnexpectedStatus(Status(0x22))) == "status 22h UNKNOWN_22"
 
 
 @pytest.mark.parametrize(
