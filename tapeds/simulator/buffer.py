@@ -70,11 +70,12 @@ class Buffer:
         seconds = self.matcher.flush(state.motion, state.time, state.ring.bytes)
         self._drain(state, cartridge, state.ring.bytes)
         if state.ring.objects:
-            raise self.failure(state)
+            raise self.failure(state, cartridge)
         return seconds
 
-    def failure(self, state: State) -> Refusal:
-        """What is said of the object that cannot be written."""
+    def failure(self, state: State, cartridge: Cartridge) -> Refusal:
+        """What is said of the object that cannot be written; all before it are on the medium by then."""
+        self._drain(state, cartridge, state.ring.bytes)
         failing = state.failing
         if failing is None:
             raise AssertionError("the buffer is stuck without a reason")
@@ -100,7 +101,7 @@ class Buffer:
             before = ring.objects
             self._drain(state, cartridge, length)
             if ring.objects == before:
-                raise self.failure(state)
+                raise self.failure(state, cartridge)
         if not ring.objects:
             ring.head = ring.tail = ring.space = 0
         return seconds

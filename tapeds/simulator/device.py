@@ -73,6 +73,7 @@ class Device:
         self._unit = Unit(self.directory, row, chosen, Buffer(self._memory, row), clock)
         self._queue = Queue(self._memory, self._unit)
         self._node: int | None = None
+        self._closed = False
 
     # openers
 
@@ -99,8 +100,10 @@ class Device:
         if self._node is not None:
             os.close(self._node)
             self._node = None
-        self._unit.close()
-        self._memory.close()
+        if not self._closed:
+            self._closed = True
+            self._unit.close()
+            self._memory.close()
 
     # commands
 
@@ -130,20 +133,20 @@ class Device:
         self, request: Request, row: Row | None, unknown: Refusal | None, met: list[faults.Fault]
     ) -> Answer:
         unit, drive = self._unit, self._unit.state
+        unit.poll()
         try:
             if row is None or row.access is not Access.ALWAYS:
                 if (waiting := attention.take(drive, request.nexus)) is not None:
                     return Answer(sense=waiting)
                 failing = drive.failing
                 if failing is not None and not failing.told and drive.commands >= failing.command:
-                    raise unit.buffer.failure(drive)
+                    raise unit.buffer.failure(drive, unit.cartridge)
             for fault in met:
                 if fault["kind"] == "sense":
                     return Answer(sense=faults.sense_of(fault))
             if row is None:
                 raise unknown or sense.invalid_opcode()
             row.check(request.cdb)
-            unit.poll()
             if row.access is Access.MEDIUM:
                 unit.ready()
             elif row.access is Access.MEMORY:

@@ -18,7 +18,7 @@ START, STOP = 1.0, 3.0
 _MATCHING = 1.0
 """How often, in seconds, the speed is matched to the host."""
 FULL = 0.8
-"""Above this share of the buffer the tape runs one step faster than the host."""
+"""Above this share of the buffer the tape runs faster than the host, below it slower."""
 
 
 class Matcher:
@@ -62,7 +62,7 @@ class Matcher:
         """Seconds until ``length`` bytes have left a full buffer."""
         if not motion.moving:
             self._begin(motion, now, fill)
-            motion.speed = self.top
+        motion.speed = self.top
         seconds = max(0.0, motion.at - now) + max(0.0, length - motion.carry) / motion.speed
         motion.at, motion.carry = now + seconds, max(motion.carry, float(length))
         return seconds
@@ -108,7 +108,8 @@ class Matcher:
         passed = now - motion.since
         rate = motion.accepted / passed if passed > 0 else self.top
         motion.accepted, motion.since = 0, now
-        step = next((n for n, speed in enumerate(self._steps) if speed >= rate), len(self._steps) - 1)
+        # A little slower than the host, so that the buffer fills; faster when it is nearly full.
+        step = sum(speed <= rate for speed in self._steps) - 1
         if fill > self._full:
-            step = min(step + 1, len(self._steps) - 1)
-        return self._steps[step]
+            step += 1
+        return self._steps[min(max(step, 0), len(self._steps) - 1)]

@@ -60,7 +60,7 @@ def _write(unit: Unit, request: Request) -> Answer:
 def _may_change(unit: Unit) -> None:
     """Raises Refusal where nothing may be written, or no more."""
     if unit.state.failing is not None and unit.state.failing.told:
-        raise unit.buffer.failure(unit.state)
+        raise unit.buffer.failure(unit.state, unit.cartridge)
     chip, end = unit.cartridge.chip, _end_of_data(unit)
     if chip.worm and unit.state.position < end:
         unit.alert(drive.WORM_OVERWRITE)
@@ -125,7 +125,7 @@ def _write_filemarks(unit: Unit, request: Request) -> Answer:
         unit.writable()
         _may_change(unit)
     elif unit.state.failing is not None and unit.state.failing.told:
-        raise unit.buffer.failure(unit.state)
+        raise unit.buffer.failure(unit.state, unit.cartridge)
     seconds, warned = 0.0, False
     for n in range(count):
         try:

@@ -31,7 +31,7 @@ def _condition(unit: Unit) -> Sense:
     """What is the matter with the drive now."""
     failing = unit.state.failing
     if failing is not None and not failing.told and unit.state.commands >= failing.command:
-        return unit.buffer.failure(unit.state).sense
+        return unit.buffer.failure(unit.state, unit.cartridge).sense
     going = unit.state.under_way
     try:
         unit.ready()
