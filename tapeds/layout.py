@@ -78,13 +78,17 @@ class Field:
         """Whether an instance has a value for it."""
         return self.after is None and self.value is None
 
+    def is_in(self, data: bytes | bytearray) -> bool:
+        """Whether ``data`` reaches as far."""
+        return self.width is None or self.start + self.width <= 8 * len(data)
+
     def read(self, data: bytes) -> Any:
         """The value in ``data``, or the mark that the bytes end before it."""
         if self.width is None:
             return data[self.start // 8 :]
-        end = self.start + self.width
-        if self.start < 0 or end > 8 * len(data):
+        if not self.is_in(data):
             return _MISSING
+        end = self.start + self.width
         last = (end + 7) // 8
         number = int.from_bytes(data[self.start // 8 : last], self.order)
         return self._value(number >> 8 * last - end & (1 << self.width) - 1)
@@ -318,24 +322,27 @@ class Layout:
 
         Raises ValueError for a value that has no place in the bytes that were read.
         """
-        data = bytearray(self.byte_size)
-        for name, field in self._values():
-            if field.shape is _Shape.UNNAMED:
-                data = bytearray(getattr(self, name)) or data
-        for name, field in self._values():
-            value = getattr(self, name)
-            if value is None or field.shape is _Shape.UNNAMED:
-                continue
-            if field.width is not None and field.start + field.width > 8 * len(data):
-                if value == field.default:
-                    continue
-                raise ValueError(f"{type(self).__name__}.{name} is not among the {len(data)} bytes as read")
-            field.write(data, value)
+        data = self._blank()
+        for name, field in self.fields.items():
+            if field.after is None and field.shape is not _Shape.UNNAMED:
+                self._put(data, name, field)
         for field in self.fields.values():
-            if field.is_value or field.start + (field.width or 0) > 8 * len(data):
-                continue
-            field.write(data, max(0, len(data) - (field.after or 0)) if field.value is None else field.value)
+            if field.after is not None and field.is_in(data):
+                field.write(data, max(0, len(data) - field.after))
         return bytes(data)
+
+    def _blank(self) -> bytearray:
+        for name, field in self.fields.items():
+            if field.shape is _Shape.UNNAMED and (as_read := getattr(self, name)):
+                return bytearray(as_read)
+        return bytearray(self.byte_size)
+
+    def _put(self, data: bytearray, name: str, field: Field) -> None:
+        value = getattr(self, name) if field.value is None else field.value
+        if field.is_in(data) and value is not None:
+            field.write(data, value)
+        elif value is not None and value != field.default:
+            raise ValueError(f"{type(self).__name__}.{name} is not among the {len(data)} bytes as read")
 
 
 def _check(cls: type[Layout], own: dict[str, Field]) -> None:
