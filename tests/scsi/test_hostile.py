@@ -118,7 +118,7 @@ def survives(data: bytes) -> None:
     assert all(told), "every error says what is wrong"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(REPLIES)
 def test_every_decoder_survives_any_reply(data: bytes) -> None:
     survives(data)
