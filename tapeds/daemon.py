@@ -33,6 +33,7 @@ from tapeds.service.restart import Legacy
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 5.0
+BARRIER_SECONDS = 5.0
 
 _REMEDIES = {
     Error.ACCESS_DENIED: (
@@ -225,6 +226,27 @@ class Notifier:
             self.tell("FDSTOREREMOVE=1", f"FDNAME={name}")
         except OSError as exc:
             log.warning("systemd does not let go of descriptor %s: %s", name, exc.strerror)
+
+    async def settle(self) -> None:
+        """As `Store`.  Ref: sd_notify_barrier(3)."""
+        heard, barrier = os.pipe2(os.O_CLOEXEC)
+        try:
+            self.tell("BARRIER=1", fds=[barrier])
+        except OSError as exc:
+            log.warning("systemd does not say whether it has heard everything: %s", exc.strerror)
+        finally:
+            os.close(barrier)               # systemd closes its copy when it comes to it
+        with open(heard, "rb", buffering=0) as pipe:
+            done = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(pipe, done.set)
+            try:
+                async with asyncio.timeout(BARRIER_SECONDS):
+                    await done.wait()
+            except TimeoutError:
+                log.warning("systemd has not said in %g s that it has heard everything", BARRIER_SECONDS)
+            finally:
+                loop.remove_reader(pipe)
 
     async def watch(self) -> None:
         """Say at half the watchdog's time that the event loop still runs."""

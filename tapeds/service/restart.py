@@ -34,7 +34,10 @@ class Store(Protocol):
         """Hold a copy of ``fd`` for the next run.  Raises Io."""
 
     def forget(self, name: str) -> None:
-        """Close every descriptor of that name."""
+        """Close every descriptor of that name, some time soon."""
+
+    async def settle(self) -> None:
+        """Return when all that was to be forgotten is closed, or after a few seconds."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,8 @@ async def resume(
         for fds in stored.values():
             for fd in fds:
                 os.close(fd)
+    if legacy.descriptors:
+        await legacy.store.settle()         # until then a lock that nobody wants is held by the store
     return lost
 
 

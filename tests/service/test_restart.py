@@ -30,6 +30,9 @@ class Store:
         for fd in self.kept.pop(name):
             os.close(fd)
 
+    async def settle(self) -> None:
+        assert self.kept == {}
+
     def legacy(self, there: bool = True) -> Legacy:
         async def is_there(caller) -> bool:
             return there

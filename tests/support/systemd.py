@@ -71,6 +71,9 @@ class ServiceManager:
             self.store.setdefault(name, []).extend(fds)
         elif lines.get("FDSTOREREMOVE") == "1" and not self.deaf:
             self.drop(name)
+        elif lines.get("BARRIER") == "1":
+            for fd in fds:
+                os.close(fd)
         self.messages.append(text)
 
     def drop(self, *names: str) -> None:
