@@ -38,6 +38,7 @@ class DriveUnit(Tenure):
         super().__init__(spec, shared)
         self.request: requests.MediaRequest | None = None
         self.answer = queries.Answer()       # the last status
+        self.questions: queries.Questions = {}
         self.elements_seen: Signal[list[dict[str, Any]]] = Signal()
 
     def learn(self, state: DeviceState) -> None:

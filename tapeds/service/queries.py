@@ -2,12 +2,13 @@
 """Questions that are answered at once: the status, which never waits, and the file number.
 
 A question outside a lease takes the drive's locks for its duration; others who come meanwhile
-wait for it, which is short.
+wait for it, which is short.  However many ask the same at a time, the device is asked once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tapeds import errors, names
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from tapeds.service.drives import DriveUnit
 
 _POSITION = ("file-number", "block-number")
+
+
+Questions = dict[tuple[str, Hold | None], asyncio.Task[Any]]
+"""What a drive is being asked, for which holder."""
 
 
 class Answer:
@@ -67,7 +72,7 @@ async def status(unit: DriveUnit, caller: Caller, session: str) -> Result:
     except errors.StateError:
         return last(unit)                # the device is somebody else's
     hold = unit.lease.hold if tenant is not None else None
-    asked = unit.shared.errand(_ask_status(unit, hold), watched=True)
+    asked = unit.questions.get(("status", hold)) or _ask(unit, "status", hold, _ask_status(unit, hold))
     done, _ = await asyncio.wait({asked}, timeout=unit.shared.timings.query)
     if done:
         await asked
@@ -91,8 +96,11 @@ async def current_file_number(unit: DriveUnit, caller: Caller, session: str) -> 
     if unit.busy:
         raise unit.refusal()
     hold = unit.lease.hold if tenant is not None else None
-    data = await _query(unit, hold, "current-file-number", unit.shared.timings.lock)
-    return int(data["file"])
+    what = "current-file-number"
+    asked = unit.questions.get((what, hold)) or _ask(
+        unit, what, hold, _query(unit, hold, what, unit.shared.timings.lock)
+    )
+    return int((await asyncio.shield(asked))["file"])
 
 
 async def remember_label(unit: DriveUnit) -> None:
@@ -110,6 +118,19 @@ async def remember_label(unit: DriveUnit) -> None:
         seq_nr=media.get("seq-nr", 0),
     )
     await asyncio.to_thread(unit.shared.last_labels.put, unit.name, record)
+
+
+def _ask(unit: DriveUnit, what: str, hold: Hold | None, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Begin to ask; whoever asks the same meanwhile finds it in ``questions``, and may leave again."""
+    asked = unit.questions[what, hold] = unit.shared.errand(work, watched=True)
+
+    def answered(task: asyncio.Task[Any]) -> None:
+        del unit.questions[what, hold]
+        if not task.cancelled():
+            task.exception()                 # all who asked may have gone
+
+    asked.add_done_callback(answered)
+    return asked
 
 
 async def _ask_status(unit: DriveUnit, hold: Hold | None) -> None:

@@ -99,6 +99,31 @@ async def test_a_question_does_not_turn_a_job_away(house) -> None:
         assert all("age-ms" in answer for answer in await asyncio.gather(*asking))
 
 
+async def test_however_many_ask_the_drive_is_asked_once_at_a_time(house) -> None:
+    go = house.base / "go"
+    slow = [{"until": str(go)}, {"answer": {"vendor": "LATER", "file": 7}}]
+    command = house.scripted(status=slow, current_file_number=slow)
+    async with house.running(house.quick(query=0.2), worker_command=command) as service:
+        drive = service.drives["vt0"]
+        asked = []
+        ask = drive.handle.request
+
+        def request(operation, arguments, **how):
+            asked.append(operation)
+            return ask(operation, arguments, **how)
+
+        drive.handle.request = request
+        await asyncio.gather(*(drive.status(house.anna) for _ in range(50)))       # all are answered
+        await asyncio.gather(*(drive.status(house.bert) for _ in range(50)))
+        numbers = [asyncio.create_task(drive.current_file_number(house.anna)) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        numbers[0].cancel()
+        go.touch()
+        assert await asyncio.gather(*numbers[1:]) == [7] * 49
+        assert asked == ["status", "current-file-number"]
+        assert (await drive.status(house.anna))["vendor"] == "LATER"
+
+
 async def test_a_drive_that_is_not_there_says_so(house) -> None:
     async with house.running() as service:
         (house.base / "vt0").rmdir()
