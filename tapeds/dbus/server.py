@@ -52,8 +52,10 @@ class Server:
         self._changes = Changes(self._tree, self._announce)
         self._boundary = Boundary(callers, polkit, self._tree.has)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waits: dict[str, set[asyncio.Task[None]]] = {}   # by caller; of no use to anybody else
         self._pending: dict[str, int] = {}
         self._closing = False
+        callers.vanished.connect(self._give_up_waits)
 
     def serve(self) -> None:
         """Begin to answer."""
@@ -134,7 +136,9 @@ class Server:
         own = self._own_method(call)
         if own is not None:
             face, method = own
-            self._start(call, self._answer(call, face, method))
+            task = self._start(call, self._answer(call, face, method))
+            if (face.interface, method.name) == (names.JOB, "Wait"):
+                self._keep_wait(call.sender, task)
             return
         standard = self._standard.method(call)
         if standard is None:
@@ -176,7 +180,7 @@ class Server:
         self._changes.flush()
         self._bus.reply(call)
 
-    def _start(self, call: Incoming, answer: Coroutine[None, None, None]) -> None:
+    def _start(self, call: Incoming, answer: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Answer in a task of its own, which is kept until it is done."""
         if self._closing:
             answer.close()
@@ -190,6 +194,17 @@ class Server:
         task = asyncio.create_task(self._guarded(call, answer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _keep_wait(self, caller: str, task: asyncio.Task[None]) -> None:
+        waits = self._waits.setdefault(caller, set())
+        waits.add(task)
+        task.add_done_callback(waits.discard)
+
+    def _give_up_waits(self, name: str) -> None:
+        """``name`` is gone: nobody would hear how the jobs end that it waits for."""
+        for task in self._waits.pop(name, set()):
+            task.cancel()
 
     async def _guarded(self, call: Incoming, answer: Coroutine[None, None, None]) -> None:
         try:

@@ -417,6 +417,28 @@ def test_a_waiting_call_is_answered_when_the_daemon_stops(play: Play) -> None:
     play(story)
 
 
+def test_waits_end_with_their_caller(play: Play) -> None:
+    async def story(scene: Any) -> None:
+        await scene.drive("Rewind")
+        before = len(asyncio.all_tasks())
+        other = await Bus.connect(scene.address)
+        for interface in (names.JOB, None):
+            for _ in range(5):
+                asyncio.create_task(
+                    scene.call(names.job_path(1), interface, "Wait", "a{sv}", {}, client=other)
+                ).add_done_callback(asyncio.Task.exception)
+        await scene.call(names.MANAGER_PATH, names.MANAGER, "GetJobs", "a{sv}", {}, client=other)
+        assert len(asyncio.all_tasks()) == before + 20
+        await other.close()
+        while len(asyncio.all_tasks()) > before:
+            await asyncio.sleep(0.005)
+        waiting = asyncio.create_task(scene.call(names.job_path(1), names.JOB, "Wait", "a{sv}", {}))
+        scene.service.jobs.jobs[1].end({"file": 0, "block": 0, "position-known": True})
+        await waiting                                    # others still hear of the end
+
+    play(story)
+
+
 def test_one_connection_cannot_let_calls_wait_without_limit(play: Play) -> None:
     async def story(scene: Any) -> None:
         await scene.drive("Rewind")
