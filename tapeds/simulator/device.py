@@ -113,8 +113,10 @@ class Device:
         """Carry out one command of a nexus and wait for its end.
 
         ``data_out`` is what the command may take, ``allocation`` how many bytes it may return.
-        Raises OSError (ENODEV) when the device has vanished.
+        Raises OSError (ENODEV) when the device has vanished, ValueError for a CDB of no bytes.
         """
+        if not cdb:
+            raise ValueError("a CDB has at least one byte")
         request = Request(nexus, bytes(cdb), memoryview(data_out).cast("B"), allocation)
         row: Row | None
         try:
@@ -135,15 +137,13 @@ class Device:
         unit, drive = self._unit, self._unit.state
         unit.poll()
         try:
-            if row is None or row.access is not Access.ALWAYS:
-                if (waiting := attention.take(drive, request.nexus)) is not None:
-                    return Answer(sense=waiting)
-                failing = drive.failing
-                if failing is not None and not failing.told and drive.commands >= failing.command:
-                    raise unit.buffer.failure(drive, unit.cartridge)
             for fault in met:
                 if fault["kind"] == "sense":
                     return Answer(sense=faults.sense_of(fault))
+            if row is None or row.access is not Access.ALWAYS:
+                found = attention.take(drive, request.nexus) or unit.overdue()
+                if found is not None:
+                    return Answer(sense=found)
             if row is None:
                 raise unknown or sense.invalid_opcode()
             row.check(request.cdb)

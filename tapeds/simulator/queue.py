@@ -163,7 +163,7 @@ class Queue:
     def _sleep(self, seconds: float) -> None:
         # What goes on may be ended from outside, by a reset or a new script.
         factor = self._unit.clock.factor
-        time.sleep(min(_LOOK, seconds / factor) if factor else _LOOK)
+        time.sleep(max(0.0, min(_LOOK, seconds / factor)) if factor else _LOOK)
 
     def _occupy(self, drive: State, opcode: int, seconds: float) -> None:
         """The command takes its time, in which the drive does nothing else."""

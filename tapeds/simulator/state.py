@@ -119,6 +119,8 @@ class State:
     mount: Mount = field(default_factory=Mount)
     under_way: UnderWay | None = None
     failing: Failing | None = None
+    late: list[int] = field(default_factory=list)
+    """Key, ASC and ASCQ of what went wrong behind a command that was answered at once."""
     faults: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[int] = field(default_factory=list)
     """TapeAlert flags that are up."""

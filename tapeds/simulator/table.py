@@ -20,8 +20,6 @@ _BY_OPCODE = {row.opcode: tuple(each for each in ROWS if each.opcode == row.opco
 
 def find(cdb: bytes) -> Row:
     """The row of a command.  Raises Refusal if the drive does not know it."""
-    if not cdb:
-        raise sense.invalid_opcode()
     rows = _BY_OPCODE.get(cdb[0], ())
     if not rows:
         raise sense.invalid_opcode()

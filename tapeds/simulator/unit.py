@@ -187,6 +187,18 @@ class Unit:
         now = self.state.time
         self.state.under_way = UnderWay(activity, now, now + seconds, immediate)
 
+    def overdue(self) -> Sense | None:
+        """The deferred error that is told next, if one is due; it is told once."""
+        drive = self.state
+        if drive.late and drive.under_way is None:
+            key, asc, ascq = drive.late
+            drive.late = []
+            return Sense(key, asc, ascq, deferred=True)
+        failing = drive.failing
+        if failing is not None and not failing.told and drive.commands >= failing.command:
+            return self.buffer.failure(drive, self.cartridge).sense
+        return None
+
     # cartridges come and go
 
     def load(self, *, immediate: bool = True) -> float:
@@ -285,6 +297,7 @@ class Unit:
         drive.resets += 1
         drive.prevented.clear()
         drive.pages.clear()
+        drive.late = []
         drive.block_length, drive.buffered = 0, 1
         if drive.under_way is not None and not drive.under_way.immediate:
             drive.under_way = None

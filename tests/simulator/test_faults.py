@@ -67,6 +67,12 @@ def test_any_sense_at_a_block_that_is_read_or_written(host: Any) -> None:
     assert [host.code("08 02 00 00 10 00") for _ in range(4)] == ["good", "3/11/00", "good", "good"]
 
 
+def test_an_injected_sense_comes_before_an_attention_that_waits(host: Any) -> None:
+    host.device.reset()
+    script(host, 'kind = "sense"', "sense = [4, 0x44, 0]")
+    assert [host.code(TUR) for _ in range(3)] == ["4/44/00", "6/29/03", "good"]
+
+
 def test_a_short_answer_and_a_wrong_residual(host: Any) -> None:
     script(host, 'kind = "short"', "bytes = 16")
     done = host("12 00 00 00 60 00", size=96)

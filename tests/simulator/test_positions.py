@@ -169,3 +169,16 @@ def test_a_medium_command_waits_for_nobody_while_the_tape_moves(tape: Any) -> No
     assert (done.sense[2], done.sense[12], done.sense[13], done.sense[15]) == (2, 0x04, 0x07, 0x80)
     tape.settle()
     assert tape.position() == (5, 2)
+
+
+def test_a_movement_answered_at_once_that_cannot_end_is_told_later(tape: Any, said: Any) -> None:
+    tape.good("92 01 00 00 00 00 00 00 00 00 00 63 00 00 00 00")
+    assert tape.code("34 06 00 00 00 00 00 00 00 00") == "2/04/07"
+    tape.device.pass_time(600)
+    assert tape.code("00 00 00 00 00 00") == "deferred 8/00/05"
+    assert tape.code("00 00 00 00 00 00") == "good"
+    assert tape.position() == (9, 3)
+    tape.good("92 09 00 00 00 00 00 00 00 00 00 63 00 00 00 00")
+    tape.device.pass_time(600)
+    sense = tape.good("03 00 00 00 12 00")
+    assert (sense[0], said(sense)) == (0x71, "deferred 8/00/05")

@@ -42,14 +42,13 @@ def _write(unit: Unit, request: Request) -> Answer:
     _may_change(unit)
     seconds, warned = 0.0, False
     for n in range(count):
-        at = unit.state.position
-        for fault in faults.at_object(unit.state, at):
-            _fault(unit, fault, count - n)
         try:
+            for fault in faults.at_object(unit.state, unit.state.position):
+                _fault(unit, fault)
             took, near = _store(unit, BLOCK, data[n * size : (n + 1) * size])
         except Refusal as refused:
             found = refused.sense
-            if not found.deferred:
+            if found.information is None and not found.deferred:
                 found = residue(found, (count - n) if request.flag(1, _FIXED) else size)
             return Answer(sense=found, seconds=seconds, taken=n * size)
         seconds, warned = seconds + took, warned or near
@@ -74,7 +73,7 @@ def _end_of_data(unit: Unit) -> int:
     return ring.first + ring.objects if ring.objects else unit.cartridge.tape.count
 
 
-def _fault(unit: Unit, fault: faults.Fault, left: int) -> None:
+def _fault(unit: Unit, fault: faults.Fault) -> None:
     if fault["kind"] == "write-error":
         default = (sense.WRITE_ERROR.key, sense.WRITE_ERROR.asc, sense.WRITE_ERROR.ascq)
         key, asc, ascq = fault.get("sense", default)
@@ -84,7 +83,7 @@ def _fault(unit: Unit, fault: faults.Fault, left: int) -> None:
         unit.alert(drive.HARD_ERROR)
         unit.alert(drive.WRITE_FAILURE)
     elif fault["kind"] == "sense":
-        raise Refusal(faults.sense_of(fault, left))
+        raise Refusal(faults.sense_of(fault))
 
 
 def _store(unit: Unit, kind: int, data: memoryview) -> tuple[float, bool]:

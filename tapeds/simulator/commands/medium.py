@@ -14,6 +14,8 @@ from ..sense import Answer
 from ..unit import Unit
 
 _IMMEDIATE, _LONG = 1, 0
+_SHORT_ERASE = 5.0
+"""Seconds that it takes to write an end of data at the beginning."""
 _HOLD, _EOT, _RETENSION, _LOAD = 3, 2, 1, 0
 
 
@@ -64,11 +66,7 @@ def _unload(unit: Unit, request: Request, *, immediate: bool) -> Answer:
 
 def _erase(unit: Unit, request: Request) -> Answer:
     cartridge = _blankable(unit)
-    seconds = (
-        unit.generation.erase
-        if request.flag(1, _LONG)
-        else unit.buffer.matcher.flush(unit.state.motion, unit.state.time, 0)
-    )
+    seconds = unit.generation.erase if request.flag(1, _LONG) else _SHORT_ERASE
     cartridge.tape.cut(0)
     cartridge.chip.change_reference += 1
     cartridge.chip.end_known = True

@@ -26,10 +26,12 @@ def _rewind(unit: Unit, request: Request) -> Answer:
 
 def _moved(unit: Unit, request: Request, activity: int, seconds: float, found: Sense | None = None) -> Answer:
     """The end of a movement: answered at once (IMMED, byte 1 bit 0) or when the head is there."""
-    if request.flag(1, 0) and found is None:
-        unit.under_way(activity, seconds)
-        return Answer()
-    return Answer(sense=found, seconds=seconds)
+    if not request.flag(1, 0):
+        return Answer(sense=found, seconds=seconds)
+    unit.under_way(activity, seconds)
+    if found is not None:
+        unit.state.late = [found.key, found.asc, found.ascq]
+    return Answer()
 
 
 def _locate_10(unit: Unit, request: Request) -> Answer:

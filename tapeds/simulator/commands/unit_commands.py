@@ -29,9 +29,8 @@ def _request_sense(unit: Unit, request: Request) -> Answer:
 
 def _condition(unit: Unit) -> Sense:
     """What is the matter with the drive now."""
-    failing = unit.state.failing
-    if failing is not None and not failing.told and unit.state.commands >= failing.command:
-        return unit.buffer.failure(unit.state, unit.cartridge).sense
+    if (late := unit.overdue()) is not None:
+        return late
     going = unit.state.under_way
     try:
         unit.ready()
