@@ -96,6 +96,7 @@ def test_a_labelled_tape_takes_a_file_and_gives_it_back(daemon: Daemon, tell: Te
         assert await client.wait(await client.drive("vt0", "VerifyTape")) | {"bytes": 0} == {
             "files": 3,
             "bytes": 0,
+            "incomplete": 0,
         }
 
     tell(daemon, story)
