@@ -72,7 +72,11 @@ async def status(unit: DriveUnit, caller: Caller, session: str) -> Result:
     except errors.StateError:
         return last(unit)                # the device is somebody else's
     hold = unit.lease.hold if tenant is not None else None
-    asked = unit.questions.get(("status", hold)) or _ask(unit, "status", hold, _ask_status(unit, hold))
+    asked = unit.questions.get(("status", hold))
+    if asked is None:
+        if unit.turn.locked() and unit.answer.time is not None:
+            return last(unit)            # somebody is at the device, and soon the next one may be
+        asked = _ask(unit, "status", hold, _ask_status(unit, hold))
     done, _ = await asyncio.wait({asked}, timeout=unit.shared.timings.query)
     if done:
         await asked

@@ -74,6 +74,14 @@ async def test_it_never_waits_for_a_drive_that_is_slow(house) -> None:
         assert (await drive.status(house.anna))["vendor"] == "LATER"
 
 
+async def test_it_waits_for_nobody_who_is_at_the_device(house) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        known = await drive.status(house.anna)
+        async with drive.turn, asyncio.timeout(1):
+            assert {**await drive.status(house.bert), "age-ms": 0} == {**known, "age-ms": 0}
+
+
 async def test_a_job_on_a_drive_that_nobody_asked_before_tells_what_the_worker_knows(house) -> None:
     async with house.running() as service:
         drive = service.drives["vt0"]
