@@ -289,6 +289,7 @@ def test_a_call_cannot_lend_what_is_not_open(room: ModuleType, daemon: PrivateBu
     play(story())
 
 
+@pytest.mark.system
 def test_an_answer_that_comes_in_the_moment_of_cancelling_leaves_no_descriptor(
     room: ModuleType, daemon: PrivateBus
 ) -> None:

@@ -45,6 +45,7 @@ class Ticks:
         self._handle.cancel()
 
 
+@pytest.mark.system
 def test_ten_thousand_signals_in_one_turn_all_arrive(room: ModuleType, bus: PrivateBus) -> None:
     async def story() -> None:
         numbers: list[int] = []

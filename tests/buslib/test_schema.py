@@ -100,7 +100,7 @@ def test_every_argument_has_a_name_and_a_type() -> None:
 
 def test_the_book_names_every_error() -> None:
     preface = BOOK[: BOOK.index("<node>")]
-    standard = {"AccessDenied", "InteractiveAuthorizationRequired"}
+    standard = {"AccessDenied", "InteractiveAuthorizationRequired", "LimitsExceeded"}
     listed = preface[preface.index("Ask differently:") : preface.index("A failed job")]
     named = re.findall(r"\b[A-Z]\w+\b(?! \w+:|, unload|:| the)", listed)
     assert sorted(named) == sorted(set(errors.all_errors()) - standard)

@@ -27,7 +27,10 @@ from support.vtapes import Station, open_station, tape_block, tape_file
 from tapeds.errors import TapeError
 from tapeds.vtape import BLOCK
 
-pytestmark = pytest.mark.damaged_tape("every directory was left by a crash; the test itself looks at it")
+pytestmark = [
+    pytest.mark.damaged_tape("every directory was left by a crash; the test itself looks at it"),
+    pytest.mark.system,
+]
 
 Files = list[list[bytes]]
 

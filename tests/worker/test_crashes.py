@@ -15,6 +15,8 @@ from support.workers import Bench, Peer, Refusal
 from tapeds.filesystem import FileSystem
 from tapeds.media.header import PAYLOAD
 
+pytestmark = pytest.mark.system
+
 DATA = random.Random(12).randbytes(2 * PAYLOAD + 1000)          # three blocks
 SIZES = {"before": 6, "a": len(DATA), "b": len(DATA), "c": 5, "new": len(DATA)}
 
