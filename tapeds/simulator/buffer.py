@@ -11,9 +11,9 @@ from .cartridge import Cartridge
 from .fields import number
 from .generation import Generation
 from .memory import Memory
-from .sense import Refusal, Sense
+from .sense import WRITE_ERROR, Refusal, Sense
 from .speed import Matcher
-from .state import State
+from .state import Failing, State
 
 _HEAD = 16
 _WASTE = 2
@@ -134,8 +134,14 @@ class Buffer:
             kind, length = number(self._memory.ring, at, 8), number(self._memory.ring, at + 8, 8)
             if length > budget:
                 break
-            with self._memory.ring[at + _HEAD : at + _HEAD + length] as data:
-                cartridge.tape.put(ring.first, kind, data)
+            try:
+                with self._memory.ring[at + _HEAD : at + _HEAD + length] as data:
+                    cartridge.tape.put(ring.first, kind, data)
+            except OSError:
+                # The disk behind the tape is full or broken: to a host, a medium that cannot be written.
+                key, asc, ascq = WRITE_ERROR.key, WRITE_ERROR.asc, WRITE_ERROR.ascq
+                state.failing = Failing(ring.first, state.commands, key, asc, ascq)
+                break
             budget -= length
             ring.space -= (_HEAD + length) + ((self.size - ring.tail) if at != ring.tail else 0)
             ring.tail = (at + _HEAD + length) % self.size

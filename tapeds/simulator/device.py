@@ -155,6 +155,9 @@ class Device:
             return row.handler(unit, request)
         except Refusal as refused:
             return refused.after(0.0)
+        except OSError:
+            # The disk behind the cartridge does not do what it should.
+            return Answer(sense=sense.TARGET_FAILURE)
 
     def _response(self, request: Request, answer: Answer, met: list[faults.Fault]) -> Response:
         data, code = answer.data[: request.allocation], b""
@@ -199,6 +202,20 @@ class Device:
             cleanings=cleanings,
             initialized=initialized,
         )
+
+    def cartridges(self) -> list[str]:
+        """The cartridges that there are, the one in the drive among them."""
+        return cartridge.names(self.directory)
+
+    def protect(self, name: str, *, on: bool) -> None:
+        """Move the write-protect switch of a cartridge.
+
+        Raises NotPossible if it is in the drive, FileNotFoundError if there is none of that name.
+        """
+        with self._begun() as drive:
+            if drive.cartridge == name:
+                raise NotPossible(f"{name} is in the drive")
+            cartridge.protect(self.directory, name, on=on)
 
     def insert(self, name: str) -> None:
         """Put a cartridge into the drive, which loads it.

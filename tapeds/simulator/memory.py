@@ -58,7 +58,8 @@ class Memory:
         # Complete before it has its name.
         new = self.path.with_suffix(".new")
         with open(new, "wb") as file:
-            file.truncate(_RING + ring_bytes)
+            # All of it, now: a hole that the disk cannot fill would kill who writes into the map.
+            os.posix_fallocate(file.fileno(), 0, _RING + ring_bytes)
             file.write(MAGIC + bytes(16) + ring_bytes.to_bytes(8, "big"))
             file.seek(_HEADER)
             file.write(_packed(fresh.dump()))

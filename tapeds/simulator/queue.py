@@ -152,13 +152,15 @@ class Queue:
 
     def _blocked(self, drive: State, arrived: Arrived, row: Row | None) -> float | None:
         """How long the command must wait at least; None if it is its turn."""
-        going = drive.under_way
-        if going is None or going.immediate:
-            return None
         asks = row is not None and row.access in (Access.ALWAYS, Access.QUESTION)
-        if asks and self._unit.settings.queue_depth > 1 and not arrived.stuck:
-            return None
-        return going.ends - drive.time
+        beside = asks and self._unit.settings.queue_depth > 1 and not arrived.stuck
+        while (going := drive.under_way) is not None and not going.immediate and not beside:
+            if going.ends == float("inf") or not self._unit.clock.stands:
+                return going.ends - drive.time
+            # Begun where time passed, and waited for where it stands.
+            drive.time = going.ends
+            self._unit.settle()
+        return None
 
     def _sleep(self, seconds: float) -> None:
         # What goes on may be ended from outside, by a reset or a new script.

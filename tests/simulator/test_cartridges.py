@@ -300,3 +300,29 @@ def test_the_chip_keeps_the_life_of_the_cartridge(host: Any) -> None:
     assert int.from_bytes(attribute(host, 0x0220), "big") == 3
     assert int.from_bytes(attribute(host, 0x0222), "big") == 0
     assert attribute(host, 0x020A).split() == attribute(host, 0x020B).split() == [b"TAPEDS", b"SIM0000042"]
+
+
+def test_the_switch_is_moved_outside_the_drive(host: Any) -> None:
+    host.device.create_cartridge("OTHER")
+    assert host.device.cartridges() == ["A00001L9", "OTHER"]
+    with pytest.raises(NotPossible, match="in the drive"):
+        host.device.protect("A00001L9", on=True)
+    with pytest.raises(FileNotFoundError):
+        host.device.protect("NONE", on=True)
+    host.device.protect("OTHER", on=True)
+    host.device.remove()
+    host.load("OTHER")
+    assert host.code("10 00 00 00 01 00") == "7/27/00"
+    assert host.good("1a 00 0f 00 ff 00")[2] == 0x90
+    host.device.remove()
+    host.device.protect("OTHER", on=False)
+    host.load("OTHER")
+    host.filemark()
+
+
+def test_a_cartridge_that_has_lost_its_files_is_a_failure_of_the_drive(host: Any) -> None:
+    host.device.close()
+    (host.device.directory / "A00001L9.cartridge").unlink()
+    other = type(host)(type(host.device)(host.device.directory, clock_factor=0))
+    assert other.code("8c 00 00 00 00 00 00 00 00 00 00 00 10 00 00 00") == "4/44/00"
+    other.device.close()

@@ -163,19 +163,14 @@ def test_a_killed_opener_holds_the_node_no_longer(host: Any) -> None:
     host.device.open()
 
 
-def test_a_command_under_way_goes_on_without_its_process(make: Any, at: Any) -> None:
-    device = make(clock_factor=20)
-    device.create_cartridge("A")
-    device.insert("A")
-    device.pass_time(20)
-    host = at(device)
-    host.settle()
+def interrupted_format(device: Any) -> None:
+    """Another process, for which time passes, is killed while it waits for a FORMAT MEDIUM of 3,060 s."""
     process = run(
         device.directory,
         """
         device = Device(device.directory, clock_factor=20)
         print("begun", flush=True)
-        send("04 00 00 00 00 00")          # an LTO-9 drive optimises again: 3,060 s
+        send("04 00 00 00 00 00")
         """,
     )
     assert process.stdout is not None
@@ -187,9 +182,39 @@ def test_a_command_under_way_goes_on_without_its_process(make: Any, at: Any) -> 
     process.wait()
     assert going is not None
     assert (going.activity, going.immediate) == (0x0A, False)
-    device.pass_time(3060)
+
+
+def test_a_command_under_way_goes_on_without_its_process(make: Any, host: Any, at: Any) -> None:
+    interrupted_format(host.device)
+    other = at(make(clock_factor=20))
+    other.device.pass_time(3060)
+    assert other.code(TUR) == "good"
+
+
+def test_the_next_command_waits_for_what_a_killed_process_has_begun(host: Any) -> None:
+    before = host.device._memory.state.time
+    interrupted_format(host.device)
     assert host.code(TUR) == "good"
-    assert not device._memory.state.under_way
+    assert host.device._memory.state.time - before >= 3060
+
+
+def test_a_full_disk_is_a_medium_that_cannot_be_written(host: Any) -> None:
+    process = run(
+        host.device.directory,
+        """
+        import resource, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        for _ in range(8):
+            assert send("0a 00 03 0d 40 00", b"x" * 200_000).status == 0
+        for _ in range(2):
+            print(send("10 00 00 00 00 00").sense[:3].hex(), flush=True)
+        """,
+    )
+    assert process.communicate()[0].split() == ["710003", "700003"]
+    host.good("01 00 00 00 00 00")
+    host.good("11 03 00 00 00 00")
+    assert host.position() == (5, 0)
 
 
 def test_another_kind_of_drive_is_not_made_of_this_one(host: Any, make: Any) -> None:
