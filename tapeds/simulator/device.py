@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from . import attention, cartridge, faults, sense, state
@@ -38,7 +39,8 @@ class NotPossible(Exception):
 class Device:
     """The drive in ``directory``, made there if there is none; the directory must exist.
 
-    ``capacity`` is what cartridges made by ``create_cartridge`` hold, in bytes.  ``clock_factor``
+    ``capacity`` is what cartridges made by ``create_cartridge`` hold, in bytes.  ``queue_depth``:
+    1 is a way to the drive that takes one command at a time, as some host adapters do.  ``clock_factor``
     is how many seconds of the drive pass in one real second; 0 lets its time stand but for what
     its commands take.  Raises ValueError if another kind of drive lives in the directory.
     """
@@ -49,6 +51,7 @@ class Device:
         *,
         generation: str = "LTO-9",
         capacity: int = 1024 * MEGABYTE,
+        queue_depth: int = 1,
         clock_factor: float = 1.0,
         serial: str = "",
         buffer_bytes: int = DEFAULT_BUFFER,
@@ -58,7 +61,7 @@ class Device:
             raise ValueError(f"generation must be one of {', '.join(GENERATIONS)}, not {generation!r}")
         self.directory = Path(directory)
         self.capacity = capacity
-        chosen = settings or Settings()
+        chosen = replace(settings or Settings(), queue_depth=queue_depth)
         serial = (
             serial or "SIM" + hashlib.sha256(os.fsencode(self.directory.resolve())).hexdigest()[:9].upper()
         )

@@ -39,7 +39,7 @@ class Settings:
     file_numbering: str = "ibm"
     """``ibm``: LOCATE to file N stands behind N filemarks; ``hp``: behind N - 1."""
     queue_depth: int = 1
-    """1: the way to the drive takes one command at a time, as some host adapters do."""
+    """Set by `Device`."""
     early_warning: int | None = None
     """How far before the end of the medium early warning is; by default 1/20 of it, at most 256 MB."""
     largest_block: int = 8 << 20

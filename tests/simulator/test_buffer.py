@@ -164,3 +164,12 @@ def test_request_sense_tells_a_deferred_error_that_is_due(host: Any) -> None:
     sense = host.good("03 00 00 00 12 00")
     assert (sense[0], sense[2], sense[12]) == (0x71, 3, 0x0C)
     assert host.write(b"more").sense[0] == 0x70
+
+
+def test_without_a_buffer_a_write_error_belongs_to_its_command(host: Any) -> None:
+    host.good("15 10 00 00 04 00", bytes(4))
+    failing(host, 1, 1000)
+    assert [host.code("0a 00 00 00 03 00", b"abc") for _ in range(2)] == ["good", "3/0C/00"]
+    assert host.position() == (1, 0)
+    assert host.code("0a 00 00 00 03 00", b"abc") == "good"
+    assert end(host) == 2

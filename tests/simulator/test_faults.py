@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tapeds.simulator import BadScript, Settings
+from tapeds.simulator import BadScript
 
 TUR = "00 00 00 00 00 00"
 
@@ -166,7 +166,7 @@ def test_a_stuck_command_ends_with_the_power(host: Any, make: Any, at: Any) -> N
 
 def test_beside_a_stuck_command_only_a_deeper_queue_answers_questions(host: Any, make: Any, at: Any) -> None:
     script(host, 'kind = "stuck"', "opcode = 0x01")
-    deep = make(settings=Settings(queue_depth=8))
+    deep = make(queue_depth=8)
     other = at(make())
     thread = threading.Thread(target=lambda: other("01 00 00 00 00 00"))
     thread.start()

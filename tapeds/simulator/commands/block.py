@@ -6,6 +6,8 @@ Ref: [SSC-5].
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .. import faults, sense
 from .. import unit as drive
 from ..fields import store
@@ -100,8 +102,14 @@ def _store(unit: Unit, kind: int, data: memoryview) -> tuple[float, bool]:
 
 
 def _unbuffered(unit: Unit) -> float:
-    """Without buffered mode nothing stays in the buffer."""
-    return 0.0 if unit.state.buffered else unit.buffer.flush(unit.state, unit.cartridge)
+    """Without buffered mode nothing stays in the buffer, and an error is this command's own."""
+    if unit.state.buffered:
+        return 0.0
+    try:
+        return unit.buffer.flush(unit.state, unit.cartridge)
+    except Refusal as refused:
+        unit.give_up()
+        raise Refusal(replace(refused.sense, deferred=False)) from refused
 
 
 def _zone(unit: Unit, near: bool) -> Sense | None:
