@@ -19,6 +19,7 @@ from tapeds.jobs.caller import Caller
 from tapeds.jobs.job import Job, Result, TransferView
 from tapeds.names import Field
 from tapeds.service import operations, queries, requests, transfers
+from tapeds.service.descriptors import Owned
 from tapeds.service.leases import Hold
 from tapeds.service.operations import Row
 from tapeds.service.sessions import LONGEST_TTL_SECONDS, Session
@@ -170,7 +171,7 @@ class DriveUnit(Tenure):
         finish: Finish | None = None,
     ) -> Job:
         """Admit and start a job; ``fd`` is closed here in any case, ``finish`` shapes the result."""
-        with transfers.Owned(fd) as mine:
+        with Owned(fd) as mine:
             row = operations.row(operation)
             hold = await self.enter(caller, operation, session)
             body = partial(self._run, hold=hold, row=row, arguments=arguments, fd=fd, finish=finish)

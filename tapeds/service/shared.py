@@ -15,6 +15,7 @@ from tapeds import errors
 from tapeds.events import Signal
 from tapeds.filesystem import REAL, FileSystem
 from tapeds.jobs.registry import Registry
+from tapeds.service.descriptors import Inspections
 from tapeds.service.leases import Admissions
 from tapeds.service.locking import LockTable
 from tapeds.service.process import WORKER_COMMAND
@@ -56,6 +57,7 @@ class Shared:
         self.jobs = Registry(linger_seconds=self.timings.linger, clock=clock)
         self.sessions = SessionBook(clock)
         self.admissions = Admissions()
+        self.inspections = Inspections()
         self.locks = LockTable(dirs.lock, self.timings)
         self.texts = StateText(fs, str(dirs.runtime / "drives"))
         self.markers = records.open_markers(fs, str(dirs.runtime))

@@ -10,16 +10,15 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
-import socket
-import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tapeds import errors, names
 from tapeds.jobs.caller import Caller
 from tapeds.jobs.job import Job, TransferView
 from tapeds.media.header import BLOCK, FileHeader
 from tapeds.names import Operation
+from tapeds.service.descriptors import Owned
 
 if TYPE_CHECKING:
     from tapeds.service.drives import DriveUnit
@@ -53,11 +52,12 @@ async def start(
             check_order(request, drive=unit.name, kind=unit.type)
         uncommitted = writing and not _says_its_end(request)
         if fd is not None:
-            check(fd, readable=writing)
             if uncommitted:
                 raise errors.InvalidOption(
                     "it must be said before where the data end: give commit-on-eof, size or sha256"
                 )
+            with unit.shared.admissions.enter(caller) as admission:
+                await admission.wait(unit.shared.inspections.check(given, caller, readable=writing))
         ours, client = (given.take(), None) if fd is not None else ends(writing)
     with Owned(ours) as mine, Owned(client) as theirs:
         job = await unit.launch(
@@ -70,26 +70,6 @@ async def start(
             transfer=TransferView(direction, uncommitted=uncommitted),
         )
         return job, theirs.take()
-
-
-class Owned:
-    """A descriptor that is closed at the end of the block, unless somebody took it."""
-
-    def __init__(self, fd: int | None) -> None:
-        self._fd = fd
-
-    def take(self) -> int | None:
-        """The descriptor, which is the taker's to close from now on."""
-        fd, self._fd = self._fd, None
-        return fd
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        fd = self.take()
-        if fd is not None:
-            os.close(fd)
 
 
 def ends(writing: bool) -> tuple[int, int]:
@@ -167,39 +147,3 @@ def pipe() -> tuple[int, int]:
     except OSError:
         pass  # the limit of this user's pipes is reached: a smaller one works, slower
     return source, sink
-
-
-def check(fd: int, *, readable: bool) -> None:
-    """Raise InvalidFileDescriptor unless ``fd`` is a pipe, file or stream socket open for the direction."""
-    mode = os.fstat(fd).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or _is_stream(fd, mode)):
-        raise errors.InvalidFileDescriptor(
-            f"the descriptor is {_kind(mode)}; give a pipe, a regular file or a stream socket"
-        )
-    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    if flags & os.O_PATH:
-        raise errors.InvalidFileDescriptor("the descriptor was opened with O_PATH; open the file itself")
-    wanted = (os.O_RDONLY, os.O_RDWR) if readable else (os.O_WRONLY, os.O_RDWR)
-    if flags & os.O_ACCMODE not in wanted:
-        direction = "reading" if readable else "writing"
-        raise errors.InvalidFileDescriptor(f"the descriptor is not open for {direction}; open it so")
-
-
-def _is_stream(fd: int, mode: int) -> bool:
-    if not stat.S_ISSOCK(mode):
-        return False
-    with socket.socket(fileno=os.dup(fd)) as sock:
-        return sock.type == socket.SOCK_STREAM
-
-
-def _kind(mode: int) -> str:
-    for test, kind in (
-        (stat.S_ISDIR, "a directory"),
-        (stat.S_ISCHR, "a character device"),
-        (stat.S_ISBLK, "a block device"),
-        (stat.S_ISSOCK, "a socket of another kind"),
-        (stat.S_ISLNK, "a symbolic link"),
-    ):
-        if test(mode):
-            return kind
-    return "of a kind that carries no stream"
