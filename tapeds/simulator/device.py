@@ -42,7 +42,9 @@ class Device:
     ``capacity`` is what cartridges made by ``create_cartridge`` hold, in bytes.  ``queue_depth``:
     1 is a way to the drive that takes one command at a time, as some host adapters do.  ``clock_factor``
     is how many seconds of the drive pass in one real second; 0 lets its time stand but for what
-    its commands take.  Raises ValueError if another kind of drive lives in the directory.
+    its commands take.  A drive keeps the ``serial`` it was made with.
+
+    Raises ValueError if another kind of drive lives in the directory.
     """
 
     def __init__(
@@ -62,9 +64,7 @@ class Device:
         self.directory = Path(directory)
         self.capacity = capacity
         chosen = replace(settings or Settings(), queue_depth=queue_depth)
-        serial = (
-            serial or "SIM" + hashlib.sha256(os.fsencode(self.directory.resolve())).hexdigest()[:9].upper()
-        )
+        serial = serial or _serial(self.directory)
         least = 2 * chosen.largest_block
         self._memory = Memory(self.directory, State(serial, generation), max(buffer_bytes, least))
         lives = self._memory.state.generation
@@ -92,7 +92,7 @@ class Device:
         try:
             fcntl.flock(node, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
             with self._memory.locked() as drive:
-                present(drive)
+                present(drive, self._queue.plugged)
         except OSError:
             os.close(node)
             raise
@@ -282,9 +282,14 @@ class Device:
             self._unit.want_cleaning(required=required)
 
     def plug_in(self) -> None:
-        """A device that has vanished is there again, after a power on."""
+        """A device that has vanished is there again, after a power on; whoever had it must look for it anew.
+
+        A `Device` that was made before goes on being the hand, and answers no command.
+        """
         with self._begun() as drive:
-            drive.vanished = False
+            if drive.vanished:
+                drive.vanished = False
+                drive.plugged += 1
         self.power_loss()
 
     def reset(self) -> None:
@@ -314,3 +319,8 @@ class Device:
         with self._memory.locked() as drive:
             self._unit.begin(drive, self._memory.readings)
             yield drive
+
+
+def _serial(directory: Path) -> str:
+    """The serial number of a drive that was given none."""
+    return "SIM" + hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:9].upper()

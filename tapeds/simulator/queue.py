@@ -66,9 +66,9 @@ class Arrived:
     seconds: float = 0.0
 
 
-def present(drive: State) -> None:
-    """Raises OSError if the device has vanished."""
-    if drive.vanished:
+def present(drive: State, plugged: int) -> None:
+    """Raises OSError if the device has vanished, or if it has come back as another node."""
+    if drive.vanished or drive.plugged != plugged:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
 
@@ -77,6 +77,8 @@ class Queue:
 
     def __init__(self, memory: Memory, unit: Unit) -> None:
         self._memory, self._unit = memory, unit
+        self.plugged = memory.state.plugged
+        """Which node the commands go to: the one that came with so many returns of the device."""
 
     @contextmanager
     def turn(self, request: Request, row: Row | None) -> Iterator[Arrived]:
@@ -109,7 +111,7 @@ class Queue:
                 # Stored before it is told: what is raised inside forgets what was not.
                 drive.vanished = True
                 self._memory.checkpoint()
-                present(drive)
+                present(drive, self.plugged)
             case "swallow":
                 drive.nexuses[request.nexus].clear()
             case "conflict":
@@ -140,7 +142,7 @@ class Queue:
         while True:
             with self._memory.locked() as drive:
                 self._unit.begin(drive, self._memory.readings)
-                present(drive)
+                present(drive, self.plugged)
                 if new:
                     self._arrive(drive, request, arrived)
                     new = False

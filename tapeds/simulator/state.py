@@ -129,6 +129,8 @@ class State:
     cleaning: int = 0
     """0 none wanted, 1 requested, 2 required."""
     vanished: bool = False
+    plugged: int = 0
+    """How often it has come back; a node from before stays dead."""
     resets: int = 0
     """How often all commands in the drive were lost, by a reset or without power."""
     loads: int = 0

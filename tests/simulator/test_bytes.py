@@ -118,6 +118,70 @@ def test_all_operation_codes_with_their_service_actions(host: Any) -> None:
     assert {0x2B, 0x34, 0x44, 0x4D, 0x55, 0x5A, 0x8C, 0x8D, 0x91, 0x92, 0xA0, 0xA3} < {k for k, _ in keys}
 
 
+def lengths(data: bytes, head: int, size_at: int, size: int) -> dict[int, int]:
+    """How long the value of each log parameter or attribute is."""
+    found, at = {}, 4
+    while at < len(data):
+        length = int.from_bytes(data[at + size_at : at + size_at + size], "big")
+        found[int.from_bytes(data[at : at + 2], "big")] = length
+        at += head + length
+    assert at == len(data)
+    return found
+
+
+def test_every_parameter_of_log_page_17_has_its_length(host: Any) -> None:
+    data = host.good("4d 00 57 00 00 00 00 ff ff 00")
+    assert lengths(data, 4, 3, 1) == {
+        **{0x00: 1, 0x01: 4, 0x02: 8, 0x03: 4, 0x04: 2, 0x05: 2, 0x06: 2, 0x07: 8, 0x08: 4, 0x09: 2},
+        **{0x0C: 2, 0x0D: 2, 0x0E: 4, 0x0F: 4, 0x10: 8, 0x11: 8, 0x12: 2, 0x13: 2, 0x14: 8, 0x15: 8},
+        **{0x16: 4, 0x17: 4, 0x40: 32, 0x41: 8, 0x42: 32, 0x43: 8, 0x44: 4, 0x45: 9},
+        **{0x80: 1, 0x81: 1, 0x82: 1, 0x101: 4, 0x102: 4, 0x202: 8, 0x203: 8, 0x204: 8},
+    }
+
+
+def test_every_attribute_has_its_length(host: Any) -> None:
+    data = host.good("8c 00 00 00 00 00 00 00 00 00 00 00 80 00 00 00")
+    assert lengths(data, 5, 3, 2) == {
+        **{0x0000: 8, 0x0001: 8, 0x0002: 8, 0x0003: 8, 0x0004: 8, 0x0005: 8, 0x0006: 1, 0x0007: 2, 0x0009: 4},
+        **{0x020A: 40, 0x020B: 40, 0x020C: 40, 0x020D: 40},
+        **{0x0220: 8, 0x0221: 8, 0x0222: 8, 0x0223: 8, 0x0224: 8, 0x0225: 8},
+        **{0x0400: 8, 0x0401: 32, 0x0402: 4, 0x0403: 4, 0x0404: 8, 0x0405: 1, 0x0406: 8, 0x0407: 8},
+        **{0x0408: 1, 0x0409: 2},
+    }
+
+
+def test_every_host_attribute_takes_its_length_and_format(host: Any) -> None:
+    formats = {
+        **{
+            0x0800: (8, 1),
+            0x0801: (32, 1),
+            0x0802: (8, 1),
+            0x0803: (160, 2),
+            0x0804: (12, 1),
+            0x0805: (1, 0),
+        },
+        **{
+            0x0806: (32, 1),
+            0x0807: (80, 2),
+            0x0808: (160, 2),
+            0x0809: (16, 1),
+            0x080A: (16, 1),
+            0x080B: (16, 1),
+        },
+        **{0x080C: (70, 0), 0x0820: (36, 0), 0x0821: (36, 0)},
+    }
+    for identifier, (length, form) in formats.items():
+        record = identifier.to_bytes(2, "big") + bytes([form]) + length.to_bytes(2, "big") + b"A" * length
+        data = len(record).to_bytes(4, "big") + record
+        host.good(f"8d 01 00 00 00 00 00 00 00 00 {len(data):08x} 00 00", data)
+        back = host.good(f"8c 00 00 00 00 00 00 00 {identifier:04x} 00 00 10 00 00 00")
+        assert back[4 : 4 + len(record)] == record
+    assert host.code("8d 01 00 00 00 00 00 00 00 00 00 00 04 09 00 00", COHERENCY_TOO_LONG) == "5/26/00"
+
+
+COHERENCY_TOO_LONG = bytes.fromhex("00000405 080c 00 0400") + bytes(1024)
+
+
 def test_report_luns(host: Any) -> None:
     assert hexed(host.good("a0 00 00 00 00 00 00 00 00 10 00 00")) == "00 00 00 08" + " 00" * 12
     assert hexed(host.good("a0 00 01 00 00 00 00 00 00 10 00 00")) == "00 00 00 00" + " 00" * 4

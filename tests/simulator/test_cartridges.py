@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -326,3 +327,14 @@ def test_a_cartridge_that_has_lost_its_files_is_a_failure_of_the_drive(host: Any
     other = type(host)(type(host.device)(host.device.directory, clock_factor=0))
     assert other.code("8c 00 00 00 00 00 00 00 00 00 00 00 10 00 00 00") == "4/44/00"
     other.device.close()
+
+
+def test_the_last_four_drives_of_a_cartridge_in_their_order(host: Any) -> None:
+    host.device.create_cartridge("OLD")
+    path = host.device.directory / "OLD.cartridge"
+    drives = [f"OTHER   {letter * 32}" for letter in "ABCD"]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "drives": drives}))
+    host.device.remove()
+    host.load("OLD")
+    found = [attribute(host, identifier) for identifier in (0x020A, 0x020B, 0x020C, 0x020D)]
+    assert found == [b"TAPEDS  " + b"SIM0000042".ljust(32), *(drive.encode() for drive in drives[:3])]

@@ -110,7 +110,7 @@ def test_an_attention_that_another_opener_took(host: Any) -> None:
     assert host.code(TUR) == "good"
 
 
-def test_a_vanished_device_comes_back_after_a_power_on(host: Any, make: Any) -> None:
+def test_a_vanished_device_comes_back_after_a_power_on(host: Any, make: Any, at: Any) -> None:
     script(host, 'kind = "vanish"', "command = 2")
     host.write(b"buffered")
     with pytest.raises(OSError, match="No such device") as gone:
@@ -121,10 +121,13 @@ def test_a_vanished_device_comes_back_after_a_power_on(host: Any, make: Any) -> 
     with pytest.raises(OSError, match="No such device"):
         make().open()
     host.device.plug_in()
-    assert host.code(TUR) == "6/29/00"
-    host.settle()
-    host.good("11 03 00 00 00 00")
-    assert host.position() == (0, 0)
+    with pytest.raises(OSError, match="No such device"):
+        host(TUR)
+    again = at(make())
+    assert again.code(TUR) == "6/29/00"
+    again.settle()
+    again.good("11 03 00 00 00 00")
+    assert again.position() == (0, 0)
 
 
 def test_a_stuck_command_takes_its_time(host: Any) -> None:
