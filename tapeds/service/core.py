@@ -215,7 +215,7 @@ class Service:
         self.changer_removed.emit(self.changers.pop(name))
         unit = self.drives.pop(name)
         self.drive_removed.emit(unit)
-        self.shared.errand(unit.shut(self.shared.timings.grace))
+        unit.remove()
 
     def _drive_of(self, job: Job) -> DriveUnit | None:
         return next((unit for unit in self.drives.values() if unit.path in job.objects), None)

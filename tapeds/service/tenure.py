@@ -51,6 +51,7 @@ class Tenure(DriveView):
         self.released: Signal[Any] = Signal()  # nobody has the drive any more, unless somebody waited for it
         self.turn = asyncio.Lock()
         self.handle: Device
+        self.removed = False                 # not configured any more: whoever was on the way finds nothing
         self._starting = ""                  # the operation being admitted
         self._told: str | None = None        # the state file
         self._telling = asyncio.Lock()
@@ -74,6 +75,16 @@ class Tenure(DriveView):
         self.fault = ""
         self.set_present(False)
         self.changed.emit(self)
+
+    def remove(self) -> None:
+        """Be no drive any more; only while idle."""
+        self.removed = True
+        self.shared.errand(self.shut(self.shared.timings.grace))
+
+    def check_configured(self) -> None:
+        """Raises NoSuchDrive for a drive that was removed after it had been looked up."""
+        if self.removed:
+            raise errors.NoSuchDrive(f"drive {self.name} is not configured any more; choose another one")
 
     async def shut(self, seconds: float) -> None:
         """End the worker; one that hangs is left behind after ``seconds``."""
@@ -122,6 +133,7 @@ class Tenure(DriveView):
             await admission.wait(self.lease.wait(hold, seconds))
             try:
                 async with self.turn:
+                    self.check_configured()
                     left = None if deadline is None else max(0.0, deadline - loop.time())
                     await admission.wait(self.handle.lock(left))
                     await self.open()
@@ -147,6 +159,7 @@ class Tenure(DriveView):
             try:
                 await self.turn.acquire()
                 try:
+                    self.check_configured()
                     if tenant is None:
                         await admission.wait(self.handle.lock(self.shared.timings.lock))
                     await self.open()
@@ -192,7 +205,11 @@ class Tenure(DriveView):
         self.turn.release()
 
     async def open(self) -> None:
-        """Have the device open, and note whether it is there.  Raises NotPresent and what opening finds."""
+        """Have the device open, and note whether it is there.
+
+        Raises NotPresent, NoSuchDrive and what opening finds.
+        """
+        self.check_configured()
         try:
             recovered = await self.handle.open()
         except _ABSENT as exc:
@@ -306,17 +323,20 @@ class Tenure(DriveView):
 
     # --- what others are told -------------------------------------------------------------------
 
-    async def tell(self, text: str | None = None) -> None:
-        """Write the state file: ``text``, by default what the drive is used for now."""
+    async def tell(self, text: str | None = None) -> bool:
+        """Write the state file: ``text``, by default what the drive is used for now; whether it is there."""
         async with self._telling:
             shown = self.text() if text is None else text
             if shown == self._told:
-                return
-            self._told = shown
+                return True
+            self._told = None                # of a write that fails or is broken off nobody knows
             try:
                 await asyncio.to_thread(self.shared.texts.set, self.name, shown)
             except errors.Io as exc:
                 log.warning("%s", exc, extra=self.log_fields())
+                return False
+            self._told = shown
+            return True
 
     def retell(self) -> None:
         """Write the state file soon: the text has changed.  A job does not wait for that."""
@@ -327,7 +347,8 @@ class Tenure(DriveView):
     async def _tell_soon(self) -> None:
         await asyncio.sleep(TELL_SECONDS)
         while self.handle.locked and self.text() != self._told:     # it may change while it is written
-            await self.tell()
+            if not await self.tell():
+                return                       # the next news tries again
 
     def _hangs(self, text: str) -> None:
         self.fault = text

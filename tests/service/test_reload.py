@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from tapeds import errors
+from tapeds import errors, names
 from tapeds.names import Operation
 
 
@@ -160,3 +160,28 @@ async def test_another_size_of_tape_reaches_the_worker(house) -> None:
         await service.reload()
         await house.label(service)
         assert drive.capacity_bytes == 1 << 20
+
+
+async def test_who_was_on_the_way_to_a_drive_that_is_removed_learns_of_it(house, external) -> None:
+    async with house.running() as service:
+        drive, late = service.drives["vt0"], []
+        external(service.shared.locks.path_lock(drive.configured_path))      # nobody gets beyond it
+
+        def come(_: object) -> None:
+            for caller in (house.anna, house.bert):
+                acquiring = drive.acquire(caller, timeout=names.FOR_EVER)
+                late.append(asyncio.create_task(acquiring))
+
+        service.changer_removed.connect(come)
+        house.sections.clear()
+        house.write_config()
+        await service.reload()
+        for call in late:
+            with pytest.raises(errors.NoSuchDrive):
+                await asyncio.wait_for(call, 20)
+        with pytest.raises(errors.NoSuchDrive, match="drive vt0 is not configured any more"):
+            await drive.acquire(house.anna)
+        with pytest.raises(errors.NoSuchDrive):
+            await drive.start(house.anna, Operation.SYNC, {})
+        assert (service.sessions, service.jobs.all(), drive.handle.worker_pid) == ({}, [], 0)
+        assert (drive.lease.hold, drive.waiters) == (None, 0)
