@@ -115,7 +115,11 @@ class Device:
     async def _open(self) -> str:
         worker = await self._ready_worker()
         left_over = self._marked
-        await self._mark(worker)
+        try:
+            await self._mark(worker)
+        except errors.TapeError:
+            self._rest()
+            raise
         try:
             answer = await worker.open(self.spec, self.before)
         except errors.TapeError:

@@ -194,3 +194,44 @@ async def test_probing_makes_no_file_and_disturbs_nobody(house) -> None:
         with open(lock_path(house)) as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             assert drive.lock_holder() == ""
+
+
+async def test_a_state_text_that_could_not_be_written_comes_with_the_next_news(house, monkeypatch) -> None:
+    async with house.running() as service:
+        drive = service.drives["vt0"]
+        session = await drive.acquire(house.anna, reason="first")
+        write, tried = service.shared.texts.set, []
+
+        def fail(name: str, text: str) -> None:
+            tried.append(text)
+            raise errors.Io("the disk is full")
+
+        monkeypatch.setattr(service.shared.texts, "set", fail)
+        session.set_status_text(house.anna, "second")
+        await house.until(lambda: tried)
+        await service.shared.settle()
+        assert (tried, house.state_text()) == (["second"], "first")
+        monkeypatch.setattr(service.shared.texts, "set", write)
+        session.set_status_text(house.anna, "second")
+        await service.shared.settle()
+        assert house.state_text() == "second"
+        monkeypatch.setattr(service.shared.texts, "set", fail)
+        session.set_status_text(house.anna, "third")
+        await service.shared.settle()
+        monkeypatch.setattr(service.shared.texts, "set", write)
+        await session.release(house.anna)
+        assert house.state_text() == ""
+
+
+async def test_a_worker_whose_device_could_not_be_marked_ends_after_a_while(house, monkeypatch) -> None:
+    async with house.running(house.quick(idle=0.05)) as service:
+        drive = service.drives["vt0"]
+
+        def fail(*_: object) -> None:
+            raise errors.Io("the disk is full")
+
+        monkeypatch.setattr(service.shared.markers, "put", fail)
+        with pytest.raises(errors.Io, match="the disk is full"):
+            await drive.start(house.anna, Operation.SYNC, {})
+        await house.until(lambda: drive.handle.worker_pid == 0)
+        assert not drive.handle.locked
