@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tapeds.changer.base import Changer
 from tapeds.drive.base import Drive
 from tapeds.errors import NoMedia, NotSupported
@@ -26,6 +28,8 @@ class Lease:
         self._changer = devices.changer
         self.knowledge = Knowledge(spec, self.drive)
         self.intents = IntentFile(fs, spec.intent_path)
+        self.deserted: Callable[[], bool] = lambda: False
+        """Whether nobody is there any more who could be told what becomes of a file."""
         self._ring: Ring | None = None
 
     @property
@@ -68,6 +72,11 @@ class Lease:
         """``file`` is closed; the intent goes once everything is durable."""
         self.knowledge.end_file(file, durable=durable)
         if durable:
+            self.let_intent_go()
+
+    def let_intent_go(self) -> None:
+        """Everything is durable.  The intent stays where nobody can be told: the next start tells then."""
+        if not self.deserted():
             self.intents.clear()
 
     def drop_file(self, file: int) -> None:

@@ -147,6 +147,7 @@ class Worker:
             self._reply(_failure(0, error, DeviceState()))
             return
         self.lease = lease
+        lease.deserted = lambda: self._link.gone
         control.knowledge = lease.knowledge
         recovered = _recover(lease, control)
         proof.ask_for(lease, before)

@@ -51,7 +51,7 @@ def _sync(lease: Lease) -> None:
         lease.drive.write_filemarks(0)
         knowledge.synchronized()
     if lease.intents.begun_here and not knowledge.in_file:
-        lease.intents.clear()
+        lease.let_intent_go()
 
 
 def _close(lease: Lease) -> None:
