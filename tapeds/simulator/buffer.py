@@ -13,7 +13,7 @@ from .generation import Generation
 from .memory import Memory
 from .sense import WRITE_ERROR, Refusal, Sense
 from .speed import Matcher
-from .state import Failing, State
+from .state import HARD_ERROR, WRITE_FAILURE, Failing, State
 
 _HEAD = 16
 _WASTE = 2
@@ -79,7 +79,11 @@ class Buffer:
         failing = state.failing
         if failing is None:
             raise AssertionError("the buffer is stuck without a reason")
-        deferred, failing.told = not failing.told, True
+        if deferred := not failing.told:
+            failing.told = True
+            state.mount.write_errors += 1
+            state.raise_alert(HARD_ERROR)
+            state.raise_alert(WRITE_FAILURE)
         return Refusal(Sense(failing.key, failing.asc, failing.ascq, deferred=deferred))
 
     def lose(self, state: State) -> None:

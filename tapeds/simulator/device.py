@@ -26,7 +26,7 @@ from .request import Access, Request, Row
 from .sense import Answer, Refusal
 from .state import State
 from .table import find
-from .unit import FORCED_EJECT, NO_REMOVAL, Settings, Unit
+from .unit import Settings, Unit
 
 GOOD, CHECK_CONDITION = 0x00, 0x02
 DEFAULT_BUFFER = 64 << 20
@@ -243,7 +243,7 @@ class Device:
                 raise NotPossible("the drive is empty")
             if drive.place != state.MOUTH:
                 if drive.prevented:
-                    self._unit.alert(NO_REMOVAL)
+                    self._unit.alert(state.NO_REMOVAL)
                     self._memory.checkpoint()
                     raise NotPossible("a host prevents that the cartridge is taken out")
                 if drive.under_way is not None:
@@ -257,7 +257,7 @@ class Device:
             self._unit.unload(state.MOUTH)
         except Refusal:
             # What could not be written is lost; the flag tells it.
-            self._unit.alert(FORCED_EJECT)
+            self._unit.alert(state.FORCED_EJECT)
             self._unit.give_up()
             self._unit.unload(state.MOUTH)
         drive.time += self._unit.generation.unload if self._unit.clock.stands else 0.0

@@ -19,6 +19,11 @@ NONE, CLEANING, LOADING, UNLOADING, OTHER, READING, WRITING = range(7)
 LOCATING, REWINDING, ERASING, FORMATTING, CALIBRATING = range(7, 12)
 """What a drive is doing, as log page 11h says it.  Ref: [ADC-4]."""
 
+HARD_ERROR, READ_FAILURE, WRITE_FAILURE, WRITE_PROTECT, NO_REMOVAL = 3, 5, 6, 9, 10
+CLEANING_MEDIUM, UNSUPPORTED_FORMAT, FORCED_EJECT, DIRECTORY_CORRUPTED = 11, 12, 16, 18
+CLEAN_NOW, CLEAN_PERIODIC, CLEANER_EXPIRED, WORM_OVERWRITE = 20, 21, 22, 60
+"""TapeAlert flags.  Ref: [SSC-5] TapeAlert."""
+
 
 @dataclass(slots=True)
 class UnderWay:
@@ -137,6 +142,12 @@ class State:
     cleanings: int = 0
     total_written: int = 0
     total_read: int = 0
+
+    def raise_alert(self, flag: int) -> None:
+        """A TapeAlert flag goes up."""
+        if flag not in self.alerts:
+            self.alerts.append(flag)
+            self.unread.append(flag)
 
     def under_way_loads(self) -> bool:
         """Whether a cartridge is still being loaded, optimised or used to clean."""

@@ -19,11 +19,6 @@ from .sense import Refusal, Sense
 from .state import Motion, Mount, State, UnderWay
 from .tape import OBJECT_OVERHEAD
 
-HARD_ERROR, READ_FAILURE, WRITE_FAILURE, WRITE_PROTECT, NO_REMOVAL = 3, 5, 6, 9, 10
-CLEANING_MEDIUM, UNSUPPORTED_FORMAT, FORCED_EJECT, DIRECTORY_CORRUPTED = 11, 12, 16, 18
-CLEAN_NOW, CLEAN_PERIODIC, CLEANER_EXPIRED, WORM_OVERWRITE = 20, 21, 22, 60
-"""TapeAlert flags.  Ref: [SSC-5] TapeAlert."""
-
 CLEANING_SECONDS = 150.0
 _SETTLING = 2.0
 """Seconds that any movement of the tape takes at least."""
@@ -135,7 +130,7 @@ class Unit:
         """The loaded medium, if it may be written.  Raises Refusal."""
         cartridge = self.ready()
         if cartridge.chip.write_protected:
-            self.alert(WRITE_PROTECT)
+            self.alert(state.WRITE_PROTECT)
             raise sense.write_protected()
         return cartridge
 
@@ -213,11 +208,11 @@ class Unit:
         chip.loaded_in(serial)
         self.cartridge.save()
         if not chip.end_known:
-            self.alert(DIRECTORY_CORRUPTED)
+            self.alert(state.DIRECTORY_CORRUPTED)
         if chip.cleanings is not None:
-            self.alert(CLEANING_MEDIUM if chip.cleanings else CLEANER_EXPIRED)
+            self.alert(state.CLEANING_MEDIUM if chip.cleanings else state.CLEANER_EXPIRED)
         elif chip.density not in self.generation.densities:
-            self.alert(UNSUPPORTED_FORMAT)
+            self.alert(state.UNSUPPORTED_FORMAT)
         return self.generation.load
 
     def _ended(self, done: UnderWay) -> None:
@@ -246,7 +241,7 @@ class Unit:
         self.cartridge.save()
         self.state.cleanings += 1
         self.state.cleaning = 0
-        for flag in (CLEAN_NOW, CLEAN_PERIODIC, CLEANING_MEDIUM):
+        for flag in (state.CLEAN_NOW, state.CLEAN_PERIODIC, state.CLEANING_MEDIUM):
             self.clear_alert(flag)
         self.close()
         self.state.place = state.MOUTH
@@ -257,7 +252,13 @@ class Unit:
         if self.state.place == state.THREADED:
             seconds += self.stand(0) + self.generation.unload
             self.settle_life()
-        for flag in (WRITE_PROTECT, NO_REMOVAL, CLEANER_EXPIRED, CLEANING_MEDIUM, UNSUPPORTED_FORMAT):
+        for flag in (
+            state.WRITE_PROTECT,
+            state.NO_REMOVAL,
+            state.CLEANER_EXPIRED,
+            state.CLEANING_MEDIUM,
+            state.UNSUPPORTED_FORMAT,
+        ):
             self.clear_alert(flag)
         self.close()
         self.state.place = place
@@ -308,13 +309,11 @@ class Unit:
     def want_cleaning(self, *, required: bool) -> None:
         """From now on the drive asks to be cleaned, or cannot do without."""
         self.state.cleaning = 2 if required else 1
-        self.alert(CLEAN_NOW if required else CLEAN_PERIODIC)
+        self.alert(state.CLEAN_NOW if required else state.CLEAN_PERIODIC)
 
     def alert(self, flag: int) -> None:
         """A TapeAlert flag goes up."""
-        if flag not in self.state.alerts:
-            self.state.alerts.append(flag)
-            self.state.unread.append(flag)
+        self.state.raise_alert(flag)
 
     def clear_alert(self, flag: int) -> None:
         """Its reason is gone."""

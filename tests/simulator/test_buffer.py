@@ -142,9 +142,11 @@ def test_a_movement_tells_a_write_error_before_it_begins(host: Any) -> None:
 
 
 def test_a_write_error_raises_its_alerts_and_counts(host: Any) -> None:
-    failing(host, 0, 0)
+    failing(host, 0, 1000)
     host.write(b"abc")
+    assert host.good("4d 00 52 00 00 00 00 00 40 00")[8:] == bytes(8)  # nobody knows yet
     assert host.code("10 00 00 00 00 00") == "deferred 3/0C/00"
+    assert host.good("4d 00 42 00 00 00 06 00 40 00")[4:].hex(" ") == "00 06 03 04 00 00 00 01"
     flags = int.from_bytes(host.good("4d 00 52 00 00 00 00 00 40 00")[8:], "big")
     assert flags == 1 << (64 - 3) | 1 << (64 - 6)
 

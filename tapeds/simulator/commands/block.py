@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .. import faults, sense
-from .. import unit as drive
+from .. import faults, sense, state
 from ..fields import store
 from ..pages import mode_pages
 from ..request import Access, Request, Row
@@ -64,7 +63,7 @@ def _may_change(unit: Unit) -> None:
         raise unit.buffer.failure(unit.state, unit.cartridge)
     chip, end = unit.cartridge.chip, _end_of_data(unit)
     if chip.worm and unit.state.position < end:
-        unit.alert(drive.WORM_OVERWRITE)
+        unit.alert(state.WORM_OVERWRITE)
         raise sense.worm_overwrite()
     if mode_pages.software_write_protect(unit):
         raise Refusal(Sense(sense.DATA_PROTECT, 0x27, 0x02))
@@ -81,9 +80,6 @@ def _fault(unit: Unit, fault: faults.Fault) -> None:
         key, asc, ascq = fault.get("sense", default)
         due = unit.state.commands + fault.get("after", 0)
         unit.state.failing = Failing(unit.state.position, due, key, asc, ascq)
-        unit.state.mount.write_errors += 1
-        unit.alert(drive.HARD_ERROR)
-        unit.alert(drive.WRITE_FAILURE)
     elif fault["kind"] == "sense":
         raise Refusal(faults.sense_of(fault))
 
@@ -160,7 +156,7 @@ def _read(unit: Unit, request: Request) -> Answer:
         for fault in faults.at_object(unit.state, unit.state.position):
             if fault["kind"] == "sense":
                 unit.state.mount.read_errors += 1
-                unit.alert(drive.READ_FAILURE)
+                unit.alert(state.READ_FAILURE)
                 return Answer(bytes(out), faults.sense_of(fault, left), seconds)
         if unit.state.position >= unit.cartridge.tape.count:
             return Answer(bytes(out), residue(sense.AT_END_OF_DATA, left), seconds)

@@ -7,7 +7,6 @@ Ref: [SSC-5].
 from __future__ import annotations
 
 from .. import sense, state
-from .. import unit as drive
 from ..cartridge import Cartridge
 from ..request import Access, Request, Row
 from ..sense import Answer
@@ -55,7 +54,7 @@ def _unload(unit: Unit, request: Request, *, immediate: bool) -> Answer:
     if not unit.state.cartridge or unit.state.place == state.MOUTH:
         raise sense.no_medium()
     if unit.state.prevented and not hold:
-        unit.alert(drive.NO_REMOVAL)
+        unit.alert(state.NO_REMOVAL)
         raise sense.removal_prevented()
     seconds = unit.unload(state.HOLD if hold else state.MOUTH)
     if immediate:
@@ -94,7 +93,7 @@ def _blankable(unit: Unit) -> Cartridge:
     """The medium, if all that stands on it may go.  Raises Refusal."""
     cartridge = unit.writable()
     if cartridge.chip.worm:
-        unit.alert(drive.WORM_OVERWRITE)
+        unit.alert(state.WORM_OVERWRITE)
         raise sense.worm_overwrite()
     if unit.state.position:
         raise sense.past_beginning()
