@@ -235,6 +235,8 @@ class DriveUnit(Tenure):
         except errors.TapeError as exc:
             transfers.tell_the_rest(job, exc)
             self.failed(exc)
+            if row.synchronizes and isinstance(exc, errors.DeviceError):
+                self.doubt_durability()
             raise
         finally:
             if hold.session is None:

@@ -21,6 +21,7 @@ class Row:
     head: str = ""                 # where the head stands after a cancel
     tape: str = ""                 # what the tape holds after a cancel
     attended: bool = False         # dies with its caller, unless detached
+    synchronizes: bool = False     # ends with everything durable; if it fails, nothing is known of that
     proves_position: bool = False  # after it the position is known, whatever was before
     stales_inventory: bool = False # after it the changer's inventory is to be looked at again
 
@@ -36,11 +37,17 @@ _MOTION = "before or after the motion in hand"
 _INCOMPLETE = "the file, marked incomplete, up to the bytes told in bytes-on-tape"
 _READ = Row(Op.READ_FILE, "at the next block", _PASSED, _UNCHANGED, attended=True)
 _WRITE = Row(
-    Op.WRITE_FILE, "at the next block", "behind the file", _INCOMPLETE, attended=True, proves_position=True
+    Op.WRITE_FILE,
+    "at the next block",
+    "behind the file",
+    _INCOMPLETE,
+    attended=True,
+    synchronizes=True,
+    proves_position=True,
 )
 
 ROWS: dict[str, Row] = {
-    Op.SYNC: Row(Op.SYNC),
+    Op.SYNC: Row(Op.SYNC, synchronizes=True),
     Op.REWIND: Row(Op.REWIND, _MOTION, "as told", _UNCHANGED, proves_position=True),
     Op.MOVE_TO_EOM: Row(Op.MOVE_TO_EOM, _MOTION, "as told", _UNCHANGED, proves_position=True),
     Op.MOVE_TO_LAST_FILE: Row(Op.MOVE_TO_LAST_FILE, _MOTION, "as told", _UNCHANGED, proves_position=True),
@@ -49,7 +56,7 @@ ROWS: dict[str, Row] = {
     Op.LABEL_TAPE: Row(Op.LABEL_TAPE, proves_position=True),
     Op.WRITE_MEDIA_SET_LABEL: Row(Op.WRITE_MEDIA_SET_LABEL, proves_position=True),
     Op.FORMAT_MEDIA: Row(Op.FORMAT_MEDIA, proves_position=True),
-    Op.EJECT_MEDIA: Row(Op.EJECT_MEDIA, proves_position=True, stales_inventory=True),
+    Op.EJECT_MEDIA: Row(Op.EJECT_MEDIA, synchronizes=True, proves_position=True, stales_inventory=True),
     Op.REQUEST_MEDIA: Row(
         Op.READ_LABEL, "at once; during a label check at the next block", "as told", _UNCHANGED, attended=True
     ),
@@ -61,9 +68,9 @@ ROWS: dict[str, Row] = {
     Op.VERIFY_FILE: Row(Op.VERIFY_FILE, "at the next block", _PASSED, _UNCHANGED, proves_position=True),
     Op.VERIFY_TAPE: Row(Op.VERIFY_TAPE, "at the next block", _PASSED, _UNCHANGED, proves_position=True),
     Op.REFRESH_INVENTORY: Row("inventory"),
-    Op.LOAD_MEDIA: Row(Op.LOAD_MEDIA, proves_position=True),
-    Op.LOAD_SLOT: Row(Op.LOAD_SLOT, proves_position=True),
-    Op.UNLOAD_MEDIA: Row(Op.UNLOAD_MEDIA, proves_position=True),
+    Op.LOAD_MEDIA: Row(Op.LOAD_MEDIA, synchronizes=True, proves_position=True),
+    Op.LOAD_SLOT: Row(Op.LOAD_SLOT, synchronizes=True, proves_position=True),
+    Op.UNLOAD_MEDIA: Row(Op.UNLOAD_MEDIA, synchronizes=True, proves_position=True),
     Op.TRANSFER_MEDIA: Row(Op.TRANSFER_MEDIA),
     Op.EXPORT_MEDIA: Row(Op.EXPORT_MEDIA),
 }

@@ -119,10 +119,14 @@ class DriveView:
         """Nothing proves any more where the head stands, nor that the last writes are on the medium."""
         self._doubt = True
         self.position_known = False
+        self.doubt_durability()
+        self.changed.emit(self)
+
+    def doubt_durability(self) -> None:
+        """What was answered before it was durable may not be on the medium, and never get there."""
         if self._undurable is not None:
             lost, self._undurable = self._undurable, None
             self.durability_lost.emit(lost)
-        self.changed.emit(self)
 
     def prove_position(self) -> None:
         """An operation has gone well that knows where it went."""
