@@ -63,7 +63,9 @@ async def look(shared: Shared, units: Sequence[DriveUnit]) -> None:
         if unit.name in left_open:
             unit.handle.mark_left_over()
     mending = {
-        shared.errand(_mend(unit)) for unit in units if unit.present and unit.name in unfinished | left_open
+        shared.errand(_mend(unit, left_open=unit.name in left_open))
+        for unit in units
+        if unit.present and unit.name in unfinished | left_open
     }
     if mending:
         await asyncio.wait(mending, timeout=shared.timings.recovery)
@@ -74,9 +76,11 @@ async def _look_for(unit: DriveUnit) -> None:
     unit.set_present(await asyncio.to_thread(is_there, unit.handle.spec))
 
 
-async def _mend(unit: DriveUnit) -> None:
+async def _mend(unit: DriveUnit, *, left_open: bool) -> None:
     """Open and release: the worker closes what was being written, and says what it did."""
     try:
         await unit.visit()
+        if left_open:
+            log.info("drive %s, which was left open, is released", unit.name, extra={Field.DRIVE: unit.name})
     except errors.Locked as exc:
         log.warning("left for later: %s", exc, extra={Field.DRIVE: unit.name})

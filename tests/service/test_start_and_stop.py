@@ -113,9 +113,11 @@ async def test_a_marker_without_a_write_is_taken_away_after_a_release(house, cap
         await service.drives["vt0"].acquire(house.anna)
         marker = (house.dirs.runtime / "open" / "vt0").read_text()
     (house.dirs.runtime / "open" / "vt0").write_text(marker)
+    caplog.set_level("INFO", logger="tapeds")
     async with house.running():
         assert house.markers() == []
         assert recovered(caplog) == []
+        assert "drive vt0, which was left open, is released" in caplog.text
 
 
 async def test_the_start_does_not_wait_for_ever_for_a_drive_that_is_slow(house) -> None:
