@@ -28,12 +28,13 @@ def read_text(fs: FileSystem, path: str) -> str | None:
         raise _io(path, exc) from exc
     data = b""
     try:
-        while chunk := fs.pread(fd, _CHUNK, len(data)):
-            data += chunk
+        try:
+            while chunk := fs.pread(fd, _CHUNK, len(data)):
+                data += chunk
+        finally:
+            fs.close(fd)
     except OSError as exc:
         raise _io(path, exc) from exc
-    finally:
-        fs.close(fd)
     return data.decode(errors="replace")
 
 

@@ -259,3 +259,17 @@ def test_a_drive_that_is_locked_and_says_nothing_has_no_text(text: files.StateTe
     with locks.try_lock(str(tmp_path / "lock")) as _:
         assert text.get("vt0", str(tmp_path / "lock")) == ""
     assert not (tmp_path / "drives" / "vt0").exists()
+
+
+def test_a_file_that_cannot_be_closed_is_an_error_of_ours(tmp_path: Path) -> None:
+    class ClosesBadly:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(REAL, name)
+
+        def close(self, fd: int) -> None:
+            os.close(fd)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "a").write_text("text")
+    with pytest.raises(errors.Io, match="a: Input/output error"):
+        files.read_text(ClosesBadly(), str(tmp_path / "a"))
