@@ -62,6 +62,8 @@ def setup() -> Iterator[Setup]:
     root = logging.root.level, list(logging.root.handlers)
     tapeds = logging.getLogger("tapeds").level
     before = journal.level()
+    # A log that another test of this process has set up would say everything a second time.
+    logging.root.handlers[:] = [handler for handler in root[1] if not isinstance(handler, journal.Handler)]
     yield Setup()
     journal.set_level(before)
     logging.getLogger("tapeds").setLevel(tapeds)
