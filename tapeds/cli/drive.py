@@ -186,9 +186,12 @@ def _holder(properties: Mapping[str, Any], session: Mapping[str, Any] | None) ->
         who = f"uid {session['OwnerUID']}, process {session['OwnerPID']}"
         who += f", since {render.moment(session['Created'] / 1e6)}"
         return who + (f": {session['Reason']}" if session["Reason"] else "")
-    return {"external": "another program on this host", "job": "a job"}.get(
-        properties["LockHolder"], "nobody"
-    )
+    others = {
+        "external": "another program on this host",
+        "job": "a job",
+        "session": "a lease of another drive that is the same device",
+    }
+    return others.get(properties["LockHolder"], "nobody")
 
 
 def _note(properties: Mapping[str, Any], session: Mapping[str, Any] | None) -> str:

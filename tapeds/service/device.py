@@ -80,12 +80,14 @@ class Device:
         """What a lease has to find again after an interruption."""
         return self.before or self._known
 
-    def locked_elsewhere(self) -> bool:
-        """Whether another program, or another drive of ours, has a lock of this device.  Raises Io."""
-        table, name = self._shared.locks, self.spec.name
-        return table.held_elsewhere(table.path_lock(self.spec.path), name) or table.held_elsewhere(
-            self._identity, name
-        )
+    def locked_elsewhere(self) -> str | None:
+        """Which other drive has a lock of this device, "" for another program, or None.  Raises Io."""
+        table = self._shared.locks
+        for path in (table.path_lock(self.spec.path), self._identity):
+            other = table.held_elsewhere(path, self.spec.name)
+            if other is not None:
+                return other
+        return None
 
     async def lock(self, seconds: float | None) -> None:
         """Take the locks, waiting at most ``seconds``, None for ever.  Raises Locked, Io."""

@@ -60,9 +60,12 @@ class LockTable:
             self._holders.pop(lock.path, None)
         held.release()
 
-    def held_elsewhere(self, path: str, drive: str) -> bool:
-        """Whether ``path`` is locked, and not for ``drive``.  Raises Io."""
-        return bool(path) and self._holders.get(path) != drive and locks.probe(path)
+    def held_elsewhere(self, path: str, drive: str) -> str | None:
+        """Which other drive has the lock of ``path``, "" for another program, or None.  Raises Io."""
+        ours = self._holders.get(path)
+        if not path or ours == drive or not locks.probe(path):
+            return None
+        return ours or ""
 
     def _refusal(self, path: str, drive: str) -> errors.Locked:
         ours = self._holders.get(path)

@@ -113,10 +113,14 @@ class Tenure(DriveView):
         if self.handle.locked:
             return "job"
         try:
-            return "external" if self.handle.locked_elsewhere() else ""
+            other = self.handle.locked_elsewhere()
         except errors.Io as exc:
             log.warning("%s", exc, extra=self.log_fields())
             return ""
+        if not other:
+            return "" if other is None else "external"
+        leases = self.shared.sessions.all.values()      # the same device under another name of ours
+        return "session" if any(lease.drive.name == other for lease in leases) else "job"
 
     def log_fields(self) -> dict[str, str]:
         """Journal fields of what happens on this drive now."""

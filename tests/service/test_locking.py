@@ -140,6 +140,20 @@ async def test_two_names_for_one_directory_are_one_device(house) -> None:
             await service.drives["also"].start(house.bert, Operation.SYNC, {})
 
 
+@pytest.mark.parametrize("holder", ["session", "job"])
+async def test_the_holder_of_a_device_with_two_names_is_told_under_both(house, holder) -> None:
+    house.drive("also")
+    command = house.scripted(open=[{"state": {"serial": "42"}}], verify_tape=[{"wait": True}])
+    async with house.running(worker_command=command) as service:
+        drive, also = service.drives["vt0"], service.drives["also"]
+        await house.result(also.start(house.bert, Operation.SYNC, {}))       # now its serial number is known
+        if holder == "session":
+            await drive.acquire(house.anna)
+        else:
+            await drive.start(house.anna, Operation.VERIFY_TAPE, {})
+        assert (drive.lock_holder(), also.lock_holder()) == (holder, holder)
+
+
 async def test_the_lock_of_the_device_itself_stops_a_second_path(house, external) -> None:
     command = house.scripted(open=[{"state": {"serial": "42"}}])
     async with house.running(worker_command=command) as service:
