@@ -99,7 +99,7 @@ def test_a_full_buffer_writes_the_oldest_first(make: Any, at: Any) -> None:
     next_object, first, count = buffered(host)
     assert next_object == 40
     assert first + count == 40
-    assert 8 <= count <= 16
+    assert count == 15  # as late as it may: 16 with their heads do not fit
     device.power_loss()
     assert end(host) == first
 

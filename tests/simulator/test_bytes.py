@@ -139,6 +139,31 @@ def test_every_parameter_of_log_page_17_has_its_length(host: Any) -> None:
     }
 
 
+def test_log_pages_of_an_empty_drive(host: Any) -> None:
+    host.device.remove()
+    assert hexed(host.good("4d 00 57 00 00 00 00 ff ff 00")) == "17 00 00 05 00 00 03 01 00"
+    for page in ("42", "43", "71"):
+        data = host.good(f"4d 00 {page} 00 00 00 00 ff ff 00")
+        values = [data[at + 4 : at + 4 + data[at + 3]] for at in starts(data)]
+        assert {int.from_bytes(value, "big") for value in values} == {0}
+    data = host.good("4d 00 4c 00 00 00 00 ff ff 00")
+    found = {data[at + 1]: int.from_bytes(data[at + 4 : at + 4 + data[at + 3]], "big") for at in starts(data)}
+    assert found == {0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0, 8: 16}
+    assert (
+        hexed(host.good("4d 00 51 00 00 00 00 ff ff 00"))
+        == "11 00 00 0e 00 00 03 04 11 00 00 00 00 01 03 02 07 d0"
+    )
+
+
+def starts(data: bytes) -> list[int]:
+    """Where each log parameter begins."""
+    found, at = [], 4
+    while at < len(data):
+        found.append(at)
+        at += 4 + data[at + 3]
+    return found
+
+
 def test_every_attribute_has_its_length(host: Any) -> None:
     data = host.good("8c 00 00 00 00 00 00 00 00 00 00 00 80 00 00 00")
     assert lengths(data, 5, 3, 2) == {

@@ -104,6 +104,28 @@ def test_a_held_cartridge_shows_its_memory_only(host: Any) -> None:
     assert attribute(host, 0x0003) == (2).to_bytes(8, "big")
 
 
+def test_a_cartridge_can_be_taken_in_and_held(host: Any) -> None:
+    host.good("1b 00 00 00 00 00")
+    host.good("1b 00 00 00 09 00")
+    assert host.code(TUR) == "2/3A/04"
+    assert len(attribute(host, 0x0401)) == 32
+    host.good("1b 00 00 00 01 00")
+    assert host.code(TUR) == "6/28/00"
+
+
+def test_loading_a_loaded_cartridge_rewinds_it_and_retensioning_takes_longer(host: Any) -> None:
+    host.write(b"abc")
+    times = []
+    for cdb in ("1b 00 00 00 01 00", "1b 00 00 00 03 00"):
+        before = host.device._memory.state.time
+        host.good(cdb)
+        times.append(host.device._memory.state.time - before)
+        assert host.position() == (0, 0)
+    assert times[1] - times[0] > 200
+    host.good("1b 01 00 00 03 00")
+    assert host.code(TUR) == "2/04/07"
+
+
 def test_prevention_belongs_to_each_nexus_and_holds_the_hand(host: Any, second: Any) -> None:
     second.settle()
     host.good("1e 00 00 00 01 00")
