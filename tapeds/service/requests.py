@@ -84,6 +84,8 @@ class Finding:
                 return "the drive is empty, and there is no such cartridge in its changer"
             case "empty-tape":
                 return "found empty media without label (please label all tapes first)"
+            case "wrong-label" if not self.found_uuid:
+                return f"wrong media {self.found_label_text}, which has no label on tape"
             case "wrong-label":
                 return f"wrong media label {self.found_label_text} ({self.found_uuid})"
             case "read-failed":
@@ -209,7 +211,7 @@ class MediaRequest:
         except errors.TapeError as exc:
             return Finding("open-failed", last_error=str(exc))
         here = await self._read()
-        text = self._wanted.label_text or unit.shared.labels.get(self._wanted.uuid, "")
+        text = self._label_text()
         if not isinstance(here, Finding) or not text or unit.media.get("label-text") == text:
             return here
         try:
@@ -229,17 +231,26 @@ class MediaRequest:
         except errors.NoMedia:
             return Finding("no-medium")
         except errors.EmptyMedia:
-            return Finding("empty-tape")
+            return self._unlabelled()
         except errors.TapeError as exc:
             self._check()
             self._unit.failed(exc)
             return Finding("read-failed", last_error=str(exc))
         label = data.get("label")
         if not label:
-            return Finding("empty-tape")
+            return self._unlabelled()
         if self._wanted.is_it(label):
             return dict(label)
         return Finding("wrong-label", str(label.get("label-text", "")), str(label.get("uuid", "")))
+
+    def _unlabelled(self) -> Finding:
+        """Nothing on tape says which one it is; the cartridge itself may say that it is another."""
+        text, wanted = str(self._unit.media.get("label-text", "")), self._label_text()
+        return Finding("wrong-label", text) if text and wanted and text != wanted else Finding("empty-tape")
+
+    def _label_text(self) -> str:
+        """The label text of what is wanted, "" while it is known by its uuid alone."""
+        return self._wanted.label_text or self._unit.shared.labels.get(self._wanted.uuid, "")
 
     async def _ask_worker(self, operation: str, arguments: dict[str, Any]) -> Result:
         self._call = self._unit.handle.request(operation, arguments)

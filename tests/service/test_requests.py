@@ -162,6 +162,20 @@ async def test_another_tape_is_named_and_said_to_be_wrong(house, caplog) -> None
         assert str(job.id) == told.TAPEDS_JOB
 
 
+async def test_a_blank_cartridge_that_is_another_one_is_said_to_be_wrong(house) -> None:
+    async with house.running() as service:
+        ears = Ears(service)
+        await cartridge(house, service, "BLANK1")
+        load = service.changers["vt0"].start(house.anna, Operation.LOAD_MEDIA, {"label-text": "BLANK1"})
+        await house.result(load)
+        job = await service.drives["vt0"].request_media(house.anna, {"label-text": "TAPE01"})
+        await house.until(lambda: job.state == "waiting")
+        (request,) = ears.requested
+        assert (request["reason"], request["found-label-text"]) == ("wrong-label", "BLANK1")
+        assert request["found-uuid"] == ""
+        assert request["last-error"] == "wrong media BLANK1, which has no label on tape"
+
+
 async def test_the_uuid_decides_where_both_are_given(house) -> None:
     async with house.running() as service:
         ears = Ears(service)
