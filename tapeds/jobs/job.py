@@ -170,7 +170,11 @@ class Job:
         """
         if self.transfer is None or self.transfer.direction != "write":
             raise errors.InvalidState(f"{self} takes no data; only a write can be committed")
-        await (await self._controlled()).commit(size, sha256)
+        control = await self._controlled()
+        try:
+            await control.commit(size, sha256)
+        except errors.TapeError as exc:
+            raise self._of_this_job(exc) from exc
         self.transfer.uncommitted = False
 
     async def abort(self) -> None:
@@ -180,7 +184,15 @@ class Job:
         if self.transfer.direction == "read":
             self.stop("Cancelled", f"{self} was given up by its caller")
             return
-        await (await self._controlled()).abort()
+        control = await self._controlled()
+        try:
+            await control.abort()
+        except errors.TapeError as exc:
+            raise self._of_this_job(exc) from exc
+
+    def _of_this_job(self, refusal: errors.TapeError) -> errors.TapeError:
+        """``refusal`` of a worker, which knows no jobs, in the words of whoever knows them."""
+        return type(refusal)(f"{self}: {refusal}", refusal.data)
 
     async def _controlled(self) -> Control:
         if not self.finished:
