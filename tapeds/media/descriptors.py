@@ -78,7 +78,7 @@ def _open(fd: int, owned: bool) -> _File | _OwnPipe | _Pipe | _Socket:
 def _explain(exc: OSError) -> ClientGone | Io:
     """What a failed call on the caller's descriptor means."""
     if exc.errno in (errno.EPIPE, errno.ECONNRESET):
-        return ClientGone("the other end of the data was closed")
+        return ClientGone("the other end of the data was closed; keep it open until the job has ended")
     return Io(f"the caller's descriptor: {exc.strerror}")
 
 

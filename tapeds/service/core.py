@@ -135,7 +135,7 @@ class Service:
         for job in self.jobs.live():
             unit = self._drive_of(job)
             if unit is not None and job.owner.name == name and job.needs_owner:
-                unit.stop_job(job, "ClientGone", "the caller went away")
+                unit.stop_job(job, "ClientGone", "the caller went away; stay on the bus until its end")
         for session in list(self.sessions.values()):
             if session.owner == name and session.binding == "client" and not session.ending:
                 if session.kept:

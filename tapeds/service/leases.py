@@ -200,7 +200,8 @@ class Admissions:
     def vanished(self, name: str) -> None:
         """The connection ``name`` is gone: nothing is admitted for it any more."""
         for admission in [a for a in self._all if a.caller.name == name]:
-            admission.interrupt(errors.ClientGone("the caller went away before its request was admitted"))
+            cause = "the caller went away before its request was admitted; ask again and wait for the answer"
+            admission.interrupt(errors.ClientGone(cause))
 
     def close(self, cause: errors.TapeError) -> None:
         """Admit nobody any more."""

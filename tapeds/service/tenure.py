@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _ABSENT = (errors.DeviceGone, errors.NotPresent)
 _CAUSES = {
-    "client-vanished": ("ClientGone", "the owner of the lease went away"),
+    "client-vanished": ("ClientGone", "the owner of the lease went away; stay on the bus or use bind=none"),
     "released": ("Cancelled", "the lease was released"),
     "expired": ("Cancelled", "the lease has expired"),
     "shutdown": ("Cancelled", "the daemon is shutting down"),

@@ -177,4 +177,4 @@ def refusal_of(message: Message, state: Callable[[], DeviceState]) -> Message | 
 def _end_of(link: Link) -> TapeError:
     if link.stopping:
         return Cancelled("the worker was told to stop by SIGTERM; try again")
-    return ClientGone("the service has gone away")
+    return ClientGone("the service has gone away; wait until it is back, then start the transfer again")

@@ -173,7 +173,7 @@ async def test_a_detached_write_that_only_its_caller_could_commit_ends_with_it(h
         job, fd = await drive.start_write(house.anna, {}, detach=True)
         os.write(fd, b"hello")
         service.caller_vanished(house.anna.name)
-        with pytest.raises(errors.ClientGone, match=r"write-file\): the caller went away"):
+        with pytest.raises(errors.ClientGone, match=r"write-file\): the caller went away; stay on the bus"):
             await job.wait()
         os.close(fd)
         assert (drive.state, drive.lock_holder()) == ("idle", "")
