@@ -430,3 +430,24 @@ def test_the_field_that_is_wrong_in_a_parameter_list_is_named(host: Any, data: s
     sense = host(f"15 10 00 00 {len(sent):02x} 00", sent).sense
     assert (sense[2] & 15, sense[12], sense[13]) == (5, 0x26, 0)
     assert sense[15:18].hex(" ") == pointer
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer"),
+    [
+        ("01 00 00 10 00 00 00 00", "80 00 00"),
+        ("00 01 00 10 00 00 00 00", "80 00 01"),
+        ("00 00 00 20 00 00 00 00", "8e 00 03"),
+        ("00 00 00 10 01 00 00 00", "80 00 04"),
+        ("00 00 00 10 00 01 00 00", "80 00 05"),
+        ("00 00 00 10 00 00 00 07", "80 00 06"),
+        ("00 00 00 10 00 00 00 08 5c000000 00 000000", "80 00 08"),
+    ],
+)
+def test_the_field_that_is_wrong_in_a_list_of_mode_select_10_is_named(
+    host: Any, data: str, pointer: str
+) -> None:
+    sent = bytes.fromhex(data)
+    sense = host(f"55 10 00 00 00 00 00 00 {len(sent):02x} 00", sent).sense
+    assert (sense[2] & 15, sense[12], sense[13]) == (5, 0x26, 0)
+    assert sense[15:18].hex(" ") == pointer

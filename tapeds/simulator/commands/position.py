@@ -153,10 +153,9 @@ def _over_sequence(unit: Unit, count: int) -> tuple[int, Sense | None]:
 
 
 def _flags(unit: Unit) -> int:
-    chip, used = unit.cartridge.chip, unit.used
-    zones = zones_of(unit)
-    past = _EOP * (used >= zones.early) | _BPEW * (zones.programmable <= used)
-    return (_BOP if unit.state.position == 0 else 0) | (past if chip.capacity else 0)
+    zones, used = zones_of(unit), unit.used
+    begins = _BOP * (unit.state.position == 0)
+    return begins | _EOP * (used >= zones.early) | _BPEW * (used >= zones.programmable)
 
 
 def _position_short(unit: Unit, request: Request) -> Answer:

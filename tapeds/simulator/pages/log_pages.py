@@ -158,7 +158,7 @@ def _barcode(unit: Unit) -> bytes:
 
 def _partition(code: int, value: int) -> bytes:
     """A record of the one partition: its length behind itself, its number, megabytes."""
-    return parameter(code, b"\x07\x00\x00\x00" + max(0, value // MEGABYTE).to_bytes(4, "big"))
+    return parameter(code, b"\x07\x00\x00\x00" + (value // MEGABYTE).to_bytes(4, "big"))
 
 
 def _capacity(unit: Unit) -> Parameters:
