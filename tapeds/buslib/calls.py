@@ -101,6 +101,11 @@ class Incoming:
         self.fd_count = len(frame.received)
         self.answered = False
 
+    @property
+    def deserted(self) -> bool:
+        """Whether its caller has left the bus: what is only a question need not be answered."""
+        return self._frame.deserted
+
     def __repr__(self) -> str:
         return f"<call of {self.interface}.{self.member}({self.signature}) at {self.path} by {self.sender}>"
 

@@ -159,6 +159,12 @@ class Connection:
 
     # --- in -------------------------------------------------------------------------------------
 
+    def desert(self, name: str) -> None:
+        """``name`` has left the bus: nobody would hear the answers to what waits of it."""
+        for item in self._inbox.of(name):
+            if isinstance(item, Frame):
+                item.deserted = True
+
     def expect(self, name: str) -> None:
         """``name`` has left the bus; say so after everything that it had sent."""
         self._inbox.put(name, Gone(name), 0)

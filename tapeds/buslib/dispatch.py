@@ -60,6 +60,8 @@ class Dispatcher:
             return ""
         old, new = owners
         self.wishes.change_owner(name, new)
+        if not new:
+            self.connection.desert(name)
         if not new and name in self.watches:
             self.connection.expect(name)
         return str(old or new) if frame.wishes else ""

@@ -88,6 +88,11 @@ class Inbox(Generic[T]):
         queue.bytes += size
         self.bytes += size
 
+    def of(self, sender: str) -> list[T]:
+        """What waits of ``sender``."""
+        queue = self._queues.get(sender)
+        return [item for item, _ in queue.items] if queue is not None else []
+
     def take(self, *, blamed: bool) -> tuple[str, T] | None:
         """Sender and next item of blamed senders, or of all others: of whoever has waited longest."""
         turns = self._turns[blamed]

@@ -61,6 +61,7 @@ class Frame:
     received: Received = NOTHING
     refusal: str = ""                  # why it must be refused without being read
     wishes: Sequence[Any] = ()         # the subscriptions that a signal may fulfil
+    deserted: bool = False             # its sender has left the bus while it waited
 
 
 def lengths(data: bytes | bytearray, at: int) -> tuple[int, int]:

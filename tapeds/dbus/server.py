@@ -149,6 +149,9 @@ class Server:
             raise CallError(Error.UNKNOWN_METHOD, f"{call.path} has no method {call.member}")
         interface, method = standard
         _check_signature(call, method)
+        if call.deserted and (interface, call.member) != (PROPERTIES, "Set"):
+            call.settle()
+            return
         if (interface, call.member) == (PROPERTIES, "Set"):
             face, about, value = self._settable(call)
             self._start(call, self._set(call, face, about, value))

@@ -99,6 +99,26 @@ def test_at_most_64_messages_are_handled_in_one_turn_of_the_loop(
     play(story())
 
 
+def test_a_call_whose_caller_has_left_says_so(
+    room: ModuleType, wire_pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = wire_pair
+    fields = rawbus.call_fields(None, rawbus.BUS[1], rawbus.BUS[2], "NameOwnerChanged", "sss")
+    fields.append(rawbus.header_field(rawbus.SENDER, "s", rawbus.string(rawbus.BUS[0])))
+    left = rawbus.frame(rawbus.SIGNAL, 9, fields, rawbus.strings(":1.1", ":1.1", ""))
+
+    async def story() -> None:
+        bus = room.Bus(ours)
+        heard: list[tuple[str, bool]] = []
+        bus.serve(lambda call: heard.append((call.sender, call.deserted)))
+        await asyncio.to_thread(theirs.sendall, call_of(":1.1", 1) + call_of(":1.2", 1) + left)
+        await until(lambda: len(heard) == 2)
+        assert heard == [(":1.1", True), (":1.2", False)]
+        await bus.close()
+
+    play(story())
+
+
 def test_whoever_comes_after_a_flood_does_not_wait_for_it(
     room: ModuleType, wire_pair: tuple[socket.socket, socket.socket]
 ) -> None:

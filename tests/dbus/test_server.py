@@ -15,8 +15,11 @@ from dbus_next.constants import MessageFlag, MessageType
 from dbus_next.message import Message
 
 from tapeds import errors, names
-from tapeds.buslib import Bus, CallError, Variant, unwrap
+from tapeds.buslib import Bus, CallError, Incoming, Variant, unwrap
 from tapeds.buslib.schema import api
+from tapeds.buslib.wire import CALL, Frame
+from tapeds.dbus.callers import Callers
+from tapeds.dbus.polkit import Polkit
 from tapeds.dbus.server import MAXIMUM_PENDING, Server
 
 LTO0 = names.drive_path("lto0")
@@ -415,6 +418,32 @@ def test_a_waiting_call_is_answered_when_the_daemon_stops(play: Play) -> None:
         assert (await refused(scene.drive("Rewind"))).name == "org.tapeds1.Error.Cancelled"
 
     play(story)
+
+
+class Overheard:
+    """A bus on which nobody is: ``deliver`` brings a call, ``said`` are the answers."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def serve(self, handler: Any) -> None:
+        self.deliver = handler
+
+    def reply(self, call: Incoming, signature: str, body: list[Any], *, fds: list[int]) -> None:
+        self.said.append(body)
+
+    def fail(self, call: Incoming, name: str, text: str) -> None:
+        self.said.append(text)
+
+
+def test_a_question_whose_caller_has_left_is_not_answered() -> None:
+    bus = Overheard()
+    server = Server(bus, api(), Callers(bus), Polkit(bus))  # type: ignore[arg-type]
+    server.serve()
+    for deserted, answers in ((True, 0), (False, 1)):
+        frame = Frame(CALL, 0, 1, "/", "org.freedesktop.DBus.Peer", "Ping", sender=":1.7", deserted=deserted)
+        bus.deliver(Incoming(frame))
+        assert len(bus.said) == answers
 
 
 def test_waits_end_with_their_caller(play: Play) -> None:
