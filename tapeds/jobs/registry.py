@@ -20,6 +20,8 @@ LINGER_SECONDS = 60.0
 JOBS_PER_CONNECTION = 16
 ENDED_PER_CONNECTION = 32
 """So many ended jobs of a connection linger: ten thousand small files must not fill memory and bus."""
+ENDED_PER_USER = 64
+"""And of a user: neither must ten thousand connections with one job each."""
 
 Body = Callable[[Job], Awaitable[Result]]
 
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 class Registry:
     """Starts jobs, numbers them from 1 and keeps them `LINGER_SECONDS` beyond their end.
 
-    Of each connection the last `ENDED_PER_CONNECTION` are kept.
+    Of each connection the last `ENDED_PER_CONNECTION` are kept, of each user the last `ENDED_PER_USER`.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Registry:
         self._jobs: dict[int, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._farewells: dict[int, asyncio.TimerHandle] = {}
-        self._lingering: dict[str, deque[Job]] = {}
+        self._lingering: dict[str | int, deque[Job]] = {}      # by connection, and by user
         self._last = 0
 
     def check_limit(self, owner: Caller) -> None:
@@ -133,17 +135,20 @@ class Registry:
     def _ended(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
         self._farewells[job.id] = loop.call_later(self._linger_seconds, self._forget, job)
-        lingering = self._lingering.setdefault(job.owner.name, deque())
-        lingering.append(job)
-        if len(lingering) > ENDED_PER_CONNECTION:
-            self._forget(lingering[0])
+        for owner, most in ((job.owner.name, ENDED_PER_CONNECTION), (job.owner.uid, ENDED_PER_USER)):
+            lingering = self._lingering.setdefault(owner, deque())
+            lingering.append(job)
+            if len(lingering) > most:
+                self._forget(lingering[0])
 
     def _forget(self, job: Job) -> None:
         if (timer := self._farewells.pop(job.id, None)) is not None:
             timer.cancel()
-        lingering = self._lingering[job.owner.name]
-        lingering.remove(job)
-        if not lingering:
-            del self._lingering[job.owner.name]
+        for owner in (job.owner.name, job.owner.uid):
+            lingering = self._lingering.get(owner, deque())
+            if job in lingering:
+                lingering.remove(job)
+            if not lingering:
+                self._lingering.pop(owner, None)
         self._jobs.pop(job.id, None)
         self.removed.emit(job)

@@ -9,7 +9,8 @@ import logging
 import pytest
 
 from tapeds import errors
-from tapeds.jobs.registry import ENDED_PER_CONNECTION, JOBS_PER_CONNECTION, Registry
+from tapeds.jobs.caller import Caller
+from tapeds.jobs.registry import ENDED_PER_CONNECTION, ENDED_PER_USER, JOBS_PER_CONNECTION, Registry
 
 
 async def test_jobs_are_numbered_from_1_and_a_number_comes_once(work) -> None:
@@ -51,6 +52,20 @@ async def test_of_each_connection_the_last_ended_jobs_are_kept(work) -> None:
         await jobs[-1].ended()
     assert work.registry.all() == [other, *jobs[3:]]
     assert removed == jobs[:3]
+    work.registry.close()
+
+
+async def test_of_each_user_the_last_ended_jobs_are_kept_however_many_connections_there_were(work) -> None:
+    work.registry = Registry(linger_seconds=3600)
+    jobs = []
+    other = work.start(owner=work.bert)
+    work.end.set_result({})
+    await other.ended()
+    for number in range(ENDED_PER_USER + 3):
+        jobs.append(work.start(owner=Caller(f":2.{number}", work.anna.uid)))
+        work.end.set_result({})
+        await jobs[-1].ended()
+    assert work.registry.all() == [other, *jobs[3:]]
     work.registry.close()
 
 
