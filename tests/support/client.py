@@ -75,14 +75,14 @@ class Client:
         reply = await self.call(names.changer_path(name), names.CHANGER, member, signature, *body)
         return unwrap(reply.body[0])
 
-    async def get(self, path: str, interface: str, name: str) -> Any:
+    async def get(self, path: str, interface: str, name: str, **how: Any) -> Any:
         """A property."""
-        reply = await self.call(path, PROPERTIES, "Get", "ss", interface, name)
+        reply = await self.call(path, PROPERTIES, "Get", "ss", interface, name, **how)
         return unwrap(reply.body[0])
 
-    async def of_drive(self, name: str, *properties: str) -> Any:
+    async def of_drive(self, name: str, *properties: str, **how: Any) -> Any:
         """A property of a drive, or several as a tuple."""
-        values = [await self.get(names.drive_path(name), names.DRIVE, one) for one in properties]
+        values = [await self.get(names.drive_path(name), names.DRIVE, one, **how) for one in properties]
         return values[0] if len(values) == 1 else tuple(values)
 
     async def of_job(self, job: str, name: str) -> Any:
