@@ -21,12 +21,17 @@ pytestmark = pytest.mark.system
 
 DRIVES = ("vt0", "vt1")
 CONFIG = '[drive.{0}]\ntype = "virtual"\npath = "{1}/{0}"\nmax-size = "256 MiB"\n'
-MOST_MEMORY = 32 << 20                     # beyond what the daemon had before all attacks
+MOST_MEMORY = 16 << 20                     # beyond what the daemon had before all attacks
 MOST_SECONDS = 10
 SETTLE_SECONDS = 30.0
 
-_DAEMON = pytest.param(False, id="dbus-daemon", marks=pytest.mark.requires("dbus-daemon"))
-_BROKER = pytest.param(True, id="dbus-broker", marks=pytest.mark.requires("dbus-broker", "root"))
+_DAEMON = pytest.mark.requires("dbus-daemon")
+_BROKER = pytest.mark.requires("dbus-broker", "root")
+SURROUNDINGS = [
+    pytest.param((False, "dbus_next"), id="dbus-daemon", marks=_DAEMON),
+    pytest.param((True, "dbus_next"), id="dbus-broker", marks=_BROKER),
+    pytest.param((False, "dbus_fast"), id="dbus-fast", marks=_DAEMON),
+]
 
 
 class Process:
@@ -97,13 +102,15 @@ class Polite:
                 self.answers += 1
 
 
-@pytest.fixture(scope="module", params=[_DAEMON, _BROKER])
+@pytest.fixture(scope="module", params=SURROUNDINGS)
 def siege(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
-    """A daemon with two virtual drives, on each kind of bus."""
+    """A daemon with two virtual drives, on each kind of bus and with each library."""
+    broker, library = request.param
     folder = tmp_path_factory.mktemp("hostile")
     for name in DRIVES:
         (folder / name).mkdir()
-    daemon = Daemon(folder, "".join(CONFIG.format(name, folder) for name in DRIVES), broker=request.param)
+    config = "".join(CONFIG.format(name, folder) for name in DRIVES)
+    daemon = Daemon(folder, config, broker=broker, environment={"TAPEDS_DBUS": library})
 
     async def prepare(client: Client) -> None:
         for name in DRIVES:

@@ -27,6 +27,7 @@ ROOT = "/org/tapeds1"
 MANAGER_PATH = "/org/tapeds1/Manager"
 MANAGER = "org.tapeds1.Manager"
 DRIVE = "org.tapeds1.Drive"
+SESSION = "org.tapeds1.Session"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 FOR_EVER = 0xFFFFFFFF
@@ -323,14 +324,18 @@ def replies_that_nobody_reads(address: str, clock: Clock) -> None:
 
 @attack
 def signals_that_nobody_reads(address: str, clock: Clock) -> None:
-    """Thousands of signals for one who asked for all of them and does not look."""
+    """Two thousand signals and more for one who asked for all of them and does not look."""
     with connected(address) as deaf, connected(address) as client:
         deaf.ask(*rawbus.BUS, "AddMatch", "s", rawbus.string(f"type='signal',sender='{SERVICE}'"))
-        drive = drives(client)[-1]
-        for _ in clock.times(40):
-            job = client.ask(SERVICE, drive, DRIVE, "ReadLabel", "a{sv}", NOTHING)
-            if not job.error_name:
-                client.ask(SERVICE, job.text, "org.tapeds1.Job", "Wait", "a{sv}", NOTHING)
+        drive = drives(client)[0]
+        lease = body("a{sv}", {"bind": ("s", "none"), "ttl": ("t", 20)})
+        session = client.ask(SERVICE, drive, DRIVE, "Acquire", "a{sv}", lease)
+        if session.error_name:
+            return
+        for number in clock.times(2_000):                  # each changes a property
+            data = body("t a{sv}", 20 + number % 2, {})
+            client.ask(SERVICE, session.text, SESSION, "Renew", "ta{sv}", data)
+        client.ask(SERVICE, session.text, SESSION, "Release", "a{sv}", NOTHING)
 
 
 @attack
