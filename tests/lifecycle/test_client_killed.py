@@ -198,6 +198,7 @@ def test_while_its_own_pipe_is_written_from(daemon: Daemon, victim: Kill, detach
     tell(daemon, story)
 
 
+@pytest.mark.system
 def test_while_a_file_of_its_own_is_written_detached(daemon: Daemon, victim: Kill, tmp_path: Any) -> None:
     """A regular file needs nobody: it is written to its end."""
     data = os.urandom(64 * MIB)

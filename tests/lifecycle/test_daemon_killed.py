@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from typing import Any
@@ -16,6 +17,8 @@ from support.client import MIB, Client, poured, refused, tell
 from support.daemon import Daemon
 from tapeds import names
 from tapeds.buslib import Error
+
+pytestmark = pytest.mark.system
 
 GIVEN = 5 * MIB
 
@@ -113,3 +116,40 @@ def test_while_clients_wait_in_the_queue(daemon: Daemon) -> None:
     tell(daemon, before)
     daemon.start()
     tell(daemon, lambda client: works(client, "vt0", daemon))
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_the_next_one_comes_while_a_worker_of_the_last_still_has_the_drive(
+    daemon: Daemon, hangs: bool
+) -> None:
+    """It waits for the worker; one that hangs, it leaves for later."""
+    workers: list[int] = []
+
+    async def before(client: Client) -> None:
+        _, fd = await client.begin_write("vt0", name="cut off")
+        await poured(fd, os.urandom(GIVEN))
+        workers.append(Traces(daemon, "vt0").worker)
+        if hangs:
+            os.kill(workers[0], signal.SIGSTOP)
+        daemon.kill()
+        os.close(fd)
+
+    async def meanwhile(client: Client) -> None:
+        await client.wait(await client.drive("vt1", "Rewind"))           # the other drive waits for nobody
+
+    async def after(client: Client) -> None:
+        await works(client, "vt0", daemon)
+        await the_file_is_incomplete(client)
+
+    tell(daemon, before)
+    try:
+        daemon.start()
+        if hangs:
+            tell(daemon, meanwhile)
+            held = ".drive.lck is held by another program (external); wait for it or end it"
+            assert re.search(f"left for later: drive vt0: .*{re.escape(held)}", daemon.log())
+    finally:
+        if hangs:
+            os.kill(workers[0], signal.SIGCONT)
+    gone(workers[0])
+    tell(daemon, after)

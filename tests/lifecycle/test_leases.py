@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from support.aftermath import Traces, works
 from support.client import MIB, Begin, Client, Victim, options, poured, refused, tell
 from support.daemon import Daemon
@@ -24,6 +26,7 @@ async def released(client: Client) -> asyncio.Queue[Any]:
     return news
 
 
+@pytest.mark.system
 def test_one_outlives_its_caller_and_ends_with_its_time(
     daemon: Daemon, victim: Callable[[Begin], Victim]
 ) -> None:
@@ -50,6 +53,7 @@ def test_one_outlives_its_caller_and_ends_with_its_time(
     tell(daemon, story)
 
 
+@pytest.mark.system
 def test_one_expires_in_mid_write(daemon: Daemon) -> None:
     async def story(client: Client) -> None:
         news = await released(client)
@@ -83,6 +87,7 @@ def test_one_expires_and_the_next_in_line_has_the_drive(daemon: Daemon) -> None:
     tell(daemon, story)
 
 
+@pytest.mark.system
 def test_one_is_renewed_by_its_user_and_lives_on(daemon: Daemon) -> None:
     async def story(client: Client) -> None:
         news = await released(client)

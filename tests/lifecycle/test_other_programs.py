@@ -106,6 +106,7 @@ def test_a_lock_directory_that_is_gone_is_no_lock(daemon: Daemon) -> None:
     tell(daemon, story)
 
 
+@pytest.mark.system
 def test_two_daemons_share_a_drive_by_its_lock(
     start_daemon: Callable[..., Daemon], tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_two_daemons_share_a_drive_by_its_lock(
     assert not locks.probe(str(Traces(first, "vt0").lock_file))
 
 
+@pytest.mark.system
 def test_a_daemon_that_is_killed_gives_its_drive_to_the_other(
     start_daemon: Callable[..., Daemon], tmp_path: Path
 ) -> None:

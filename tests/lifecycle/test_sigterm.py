@@ -17,6 +17,8 @@ from support.daemon import Daemon
 from tapeds import names
 from tapeds.state import locks
 
+pytestmark = pytest.mark.system
+
 STOPS = "the daemon is shutting down"
 
 Story = Callable[[Client], Awaitable[None]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from typing import Any
 
 from support import people
@@ -160,5 +161,28 @@ def test_a_child_that_dies_under_the_lease_ends_its_own_job_only(daemon: Daemon,
         assert (result["file"], result["complete"]) == (3, True)
         await client.release(session)
         await works(client, "vt0", daemon)
+
+    tell(daemon, story)
+
+
+def test_a_client_that_is_stopped_and_not_dead_is_cancelled_by_another(daemon: Daemon, victim: Any) -> None:
+    async def begin(client: Client) -> str:
+        job, fd = await client.begin_write("vt0")
+        await poured(fd, bytes(3 * MIB))
+        return job
+
+    async def story(client: Client) -> None:
+        process = victim(begin)
+        os.kill(process.pid, signal.SIGSTOP)
+        with refused("Busy", f"busy with write-file for uid {UID} (pid {process.pid}); wait until"):
+            await client.drive("vt0", "Rewind")
+        await client.call(process.made, names.JOB, "Cancel")
+        with refused("Cancelled", "(write-file) was cancelled by uid"):
+            await client.wait(process.made)
+        with refused("JobFinished", process.made.rpartition("/")[2], "has ended already"):
+            await client.call(process.made, names.JOB, "Cancel")
+        await works(client, "vt0", daemon)
+        [cut, _] = await client.files("vt0")
+        assert not cut["complete"]
 
     tell(daemon, story)
