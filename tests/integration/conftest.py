@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.client import tell
 from support.daemon import Daemon
-from tapeds import names
-from tapeds.buslib import Bus, Reply, unwrap
 
-MIB = 1 << 20
 CONFIG = """
 [drive.vt0]
 type = "virtual"
@@ -54,60 +51,7 @@ def daemon(start_daemon: StartDaemon) -> Daemon:
     return start_daemon()
 
 
-class Client:
-    """A client that speaks plain D-Bus."""
-
-    def __init__(self, bus: Bus, address: str) -> None:
-        self.bus = bus
-        self.address = address
-
-    async def another(self) -> Client:
-        """Another client of the same user; its ``bus`` is the caller's to close."""
-        return Client(await Bus.connect(self.address), self.address)
-
-    async def call(
-        self, path: str, interface: str, member: str, signature: str = "a{sv}", *body: Any, **how: Any
-    ) -> Reply:
-        """Call a method, by default one that takes options only and without any."""
-        return await self.bus.call(
-            names.BUS_NAME, path, interface, member, signature, list(body or ({},)), **how
-        )
-
-    async def drive(self, name: str, member: str, signature: str = "a{sv}", *body: Any) -> Any:
-        """The first value that a member of a drive returns."""
-        reply = await self.call(names.drive_path(name), names.DRIVE, member, signature, *body)
-        return unwrap(reply.body[0])
-
-    async def changer(self, name: str, member: str, signature: str = "a{sv}", *body: Any) -> Any:
-        """The first value that a member of a changer returns."""
-        reply = await self.call(names.changer_path(name), names.CHANGER, member, signature, *body)
-        return unwrap(reply.body[0])
-
-    async def wait(self, job: str) -> dict[str, Any]:
-        """The result of a job.  Raises CallError with the job's own error."""
-        reply = await self.call(job, names.JOB, "Wait", timeout=None)
-        result: dict[str, Any] = unwrap(reply.body[0])
-        return result
-
-    async def get(self, path: str, interface: str, name: str) -> Any:
-        """A property."""
-        reply = await self.call(path, "org.freedesktop.DBus.Properties", "Get", "ss", interface, name)
-        return unwrap(reply.body[0])
-
-
-Story = Callable[[Client], Awaitable[None]]
-
-
-@pytest.fixture
-def tell() -> Callable[[Daemon, Story], None]:
+@pytest.fixture(name="tell")
+def _tell() -> Callable[..., None]:
     """Run a story with a client of the daemon."""
-
-    async def run(daemon: Daemon, story: Story) -> None:
-        bus = await Bus.connect(daemon.address)
-        try:
-            async with asyncio.timeout(120):
-                await story(Client(bus, daemon.address))
-        finally:
-            await bus.close()
-
-    return lambda daemon, story: asyncio.run(run(daemon, story))
+    return tell
