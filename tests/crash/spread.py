@@ -86,3 +86,8 @@ def _be_child(work: Work[T], folder: Path, items: Sequence[T], sink: int) -> Non
             os.write(sink, json.dumps(traceback.format_exc()).encode() + b"\n")
     finally:
         os._exit(status)
+
+
+def tell(found: Sequence[str], most: int = 20) -> str:
+    """The first of what was found, one to a line."""
+    return "\n".join([f"{len(found)} faults:", *(fault[:2000] for fault in found[:most])])

@@ -30,7 +30,7 @@ from crash.power import (
     start_again,
     to_start_on,
 )
-from crash.spread import quick_folder, spread
+from crash.spread import quick_folder, spread, tell
 from crash.story import WITH_SPARE
 
 PROCESSES = 2
@@ -74,7 +74,7 @@ def test_a_start_after_any_loss_of_power_finds_all_that_was_durable(record: Lab)
     chosen = to_start_on(record)
     faults = spread(chosen, functools.partial(start_on, record=record), PROCESSES)
     print(f"\n{len(chosen)} starts after a loss of power")
-    assert faults == []
+    assert not faults, tell(faults)
 
 
 def lose_again(folder: Path, chosen: Sequence[Loss], *, record: Lab) -> Iterator[str]:
@@ -87,7 +87,7 @@ def test_a_second_loss_of_power_in_the_start_after_the_first_loses_no_more(recor
     chosen = holes(record)
     faults = spread(chosen, functools.partial(lose_again, record=record), PROCESSES)
     print(f"\n{len(chosen)} starts after a loss of power, each with every loss of power in it")
-    assert faults == []
+    assert not faults, tell(faults)
     assert len(chosen) > 20
 
 
@@ -103,7 +103,7 @@ def test_a_loss_of_power_after_a_kill_loses_nothing_that_the_next_worker_relied_
 ) -> None:
     found = spread(kill_points, functools.partial(kill_then_lose, template=used_tape), PROCESSES)
     print(f"\n{len(kill_points)} kills, each with every loss of power afterwards")
-    assert found == []
+    assert not found, tell(found)
 
 
 # --- every synchronisation is needed ------------------------------------------------------------
@@ -140,7 +140,8 @@ def test_without_any_one_synchronisation_a_loss_of_power_breaks_a_promise(
     print(f"\n{len(places)} synchronisations left out, one at a time: {', '.join(places)}")
     assert len(places) > 15
     work = functools.partial(leave_out, template=used_tape, kill_points=kill_points)
-    assert spread(places, work, PROCESSES) == []
+    found = spread(places, work, PROCESSES)
+    assert not found, tell(found)
 
 
 def test_every_synchronisation_that_is_made_was_found_in_the_source(record: Lab) -> None:

@@ -87,15 +87,28 @@ class DirectoryGone(Trouble):
             away.rename(self.tapes)
 
 
+_TRIES = 5
 EXPECTED = {"Io", "OpenFailed", "MediumError", "DeviceGone", "NotPresent"}
 """The errors that tell of it."""
 
 
-def faults(base: Path, template: Path, trouble: Trouble, *, restart: bool) -> Iterator[str]:
-    """Play the script with ``trouble`` in a new lab in ``base``, and look; what is wrong.
+def faults(
+    base: Path, template: Path, kind: type[Trouble], point: Point, *, restart: bool
+) -> Iterator[str]:
+    """Play the script with trouble at ``point`` in a new lab in ``base``, and look; what is wrong.
 
     The next user of the drive comes after a ``restart`` of the service, or to the same service.
     """
+    for _ in range(_TRIES):
+        trouble = kind(point)
+        found = [*_faults(base, template, trouble, restart=restart)]
+        if trouble.met:
+            yield from found
+            return
+    yield "the script does not come there"
+
+
+def _faults(base: Path, template: Path, trouble: Trouble, *, restart: bool) -> Iterator[str]:
     lab = Lab(fresh(base, template), hook=trouble)
     if isinstance(trouble, DirectoryGone):
         trouble.tapes = lab.tapes
@@ -119,8 +132,6 @@ def faults(base: Path, template: Path, trouble: Trouble, *, restart: bool) -> It
             return
         run.failure, restart = refused, True          # the service did not start
         trouble.over()
-    if not trouble.met:
-        yield "the script does not come there"
     if run.failure is not None and run.failure.name not in EXPECTED:
         yield f"the failure is told as {run.failure}"
     if restart:
