@@ -68,8 +68,8 @@ def test_trouble_at_any_call_loses_nothing(
 
 
 def at(calls: list[Call], name: str, path: str, number: int = 0) -> Point:
-    """The ``number``-th call ``name`` of a file whose name contains ``path``."""
-    return [call.point for call in calls if call.name == name and path in Path(call.path).name][number]
+    """The ``number``-th call ``name`` of a file whose path contains ``path``."""
+    return [call.point for call in calls if call.name == name and path in call.path][number]
 
 
 def played(folder: Path, template: Path, trouble: Trouble) -> Lab:
@@ -85,7 +85,7 @@ def played(folder: Path, template: Path, trouble: Trouble) -> Lab:
 def test_without_room_for_the_intent_nothing_is_written(
     calls: list[Call], used_tape: Path, folder: Path
 ) -> None:
-    lab = played(folder, used_tape, FullDisk(at(calls, "write", "vt0.json.new", 2)))
+    lab = played(folder, used_tape, FullDisk(at(calls, "write", "state/drives/vt0.json", 2)))
     assert lab.run.failure is not None
     assert lab.run.failure.name == "Io"
     assert "cannot write the write intent" in lab.run.failure.text
@@ -97,7 +97,7 @@ def test_without_room_for_the_intent_nothing_is_written(
 def test_without_room_for_the_state_text_the_job_goes_on(
     calls: list[Call], used_tape: Path, folder: Path
 ) -> None:
-    lab = played(folder, used_tape, FailsForRoom(at(calls, "write", ".vt0.new", -2)))
+    lab = played(folder, used_tape, FailsForRoom(at(calls, "write", "run/drives/.vt0.new", 1)))
     assert lab.run.failure is None
     assert lab.run.truth.done == set(STEPS)
     assert "run/drives/vt0: No space left on device" in str(lab.log)
@@ -106,7 +106,7 @@ def test_without_room_for_the_state_text_the_job_goes_on(
 def test_without_room_for_the_index_the_file_is_not_counted(
     calls: list[Call], used_tape: Path, folder: Path
 ) -> None:
-    lab = played(folder, used_tape, FullDisk(at(calls, "write", "tape-TAPE01.tmp_", -1)))
+    lab = played(folder, used_tape, FailsForRoom(at(calls, "write", "tape-TAPE01.tmp_", -1)))
     assert lab.run.failure is not None
     assert lab.run.failure.name == "Io"
     assert "No space left on device" in lab.run.failure.text

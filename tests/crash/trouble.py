@@ -16,7 +16,9 @@ from crash.story import BLOCK, FILES, TAPE, Refused
 
 
 class Trouble:
-    """A hook that makes trouble at one point, or from there on, until `over`."""
+    """A hook that makes trouble at one point, or from there on until `over`."""
+
+    lasting = False
 
     def __init__(self, point: Point) -> None:
         self.point = point
@@ -36,8 +38,8 @@ class Trouble:
         raise NotImplementedError
 
     def over(self) -> None:
-        """The trouble has been mended."""
-        self.is_over = True
+        """What lasts has been mended."""
+        self.is_over = self.lasting
 
 
 class Fails(Trouble):
@@ -59,6 +61,7 @@ class FailsForRoom(Fails):
 class FullDisk(Trouble):
     """The disk is full from here on: of the first write half still fits."""
 
+    lasting = True
     _fitted = False
 
     def strike(self, call: Call, first: bool) -> None:
@@ -74,6 +77,7 @@ class FullDisk(Trouble):
 class DirectoryGone(Trouble):
     """Somebody moves the directory of the tapes away."""
 
+    lasting = True
     tapes: Path
 
     def strike(self, call: Call, first: bool) -> None:
@@ -120,18 +124,14 @@ def _faults(base: Path, template: Path, trouble: Trouble, *, restart: bool) -> I
         lost.extend(lab.faults(since=len(lab.ledger.log), of_service=False))
         found.extend(await examine(stage, lab.tapes, lab.run.truth, lambda: str(lab.log), note=lab.run.note))
 
-    async def nothing(stage: LabStage) -> None:
-        trouble.over()
-
     run = lab.run
     try:
-        lab.play(then=nothing if restart else next_user)
+        lab.play(then=None if restart else next_user)
     except Refused as refused:
         if run.truth.begun:
             yield f"the next user is refused: {refused}\n{lab.log}"
             return
         run.failure, restart = refused, True          # the service did not start
-        trouble.over()
     if run.failure is not None and run.failure.name not in EXPECTED:
         yield f"the failure is told as {run.failure}"
     if restart:
