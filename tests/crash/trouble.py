@@ -135,6 +135,7 @@ def _faults(base: Path, template: Path, trouble: Trouble, *, restart: bool) -> I
     if run.failure is not None and run.failure.name not in EXPECTED:
         yield f"the failure is told as {run.failure}"
     if restart:
+        trouble.over()
         before = scene(base)
         began = len(str(lab.log))
         try:
