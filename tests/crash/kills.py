@@ -15,7 +15,7 @@ from typing import Any
 from crash.checks import Scene, examine, leftovers, scene, silence
 from crash.client import BusStage, Client, Say, said, script
 from crash.page import Page
-from crash.points import WORKER, Point
+from crash.points import NOT_REACHED, WORKER, Point
 from crash.rig import PATIENCE, CountedDaemon, stop_process
 from crash.story import DRIVE, NEW_UUID, OLD, OLD_UUID, TAPE, Truth, label_anew, label_set
 
@@ -108,7 +108,7 @@ class Kills:
         for _ in range(_TRIES):
             if (found := self._try(point, victim)) is not None:
                 return found
-        return [f"{victim} at {point}: the script does not come there"]
+        return [f"{victim} at {point}: {NOT_REACHED}"]
 
     def _try(self, point: Point, victim: str) -> list[str] | None:
         """As `run`; None when the script does not come to the point this time."""
@@ -122,8 +122,7 @@ class Kills:
             return None
         crashed = len(self.daemon.log())
         before = self._kill(victim, client, point)
-        if victim != "client":
-            words += said(client)
+        words += said(client)
         client.close()
         if victim == "daemon":
             self.daemon.start()

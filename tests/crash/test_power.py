@@ -33,7 +33,7 @@ from crash.power import (
 from crash.spread import quick_folder, spread, tell
 from crash.story import WITH_SPARE
 
-PROCESSES = 2
+PROCESSES = 4
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crash.checks import examine, leftovers, scene, silence
 from crash.lab import Lab, LabStage, fresh
-from crash.points import MAKES_ROOM, Call, Point, Short
+from crash.points import MAKES_ROOM, NOT_REACHED, Call, Point, Short
 from crash.story import BLOCK, FILES, TAPE, Refused
 
 
@@ -109,7 +109,7 @@ def faults(
         if trouble.met:
             yield from found
             return
-    yield "the script does not come there"
+    yield NOT_REACHED
 
 
 def _faults(base: Path, template: Path, trouble: Trouble, *, restart: bool) -> Iterator[str]:
